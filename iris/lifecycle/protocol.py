@@ -1,0 +1,55 @@
+"""What every kind of controller can be told, from any process."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class ControllerStatus:
+    """What is known of a controller at this moment.
+
+    Attributes:
+        running: Its process (or machine) exists.
+        address: `host:port`, empty while it has none.
+        healthy: It answered a real Health RPC, with its own name, within the deadline.
+        vm_name: The machine it runs on.
+        version: As it says itself; empty if it did not answer.
+        problem: What is wrong, and what to do; empty when it is healthy.
+    """
+
+    running: bool
+    address: str = ""
+    healthy: bool = False
+    vm_name: str = ""
+    version: str = ""
+    uptime: timedelta | None = None
+    problem: str = ""
+
+
+class ControllerProtocol(Protocol):
+    """A controller's life. Every method is idempotent, blocks its thread for a bounded time, and works from a fresh process."""
+
+    def start(self) -> ControllerStatus:
+        """Brings it up and returns once it is healthy; if it already is, says so and changes nothing.
+
+        Raises FailedPrecondition, Unavailable or DeadlineExceeded, with its last startup lines; nothing is left then.
+        """
+
+    def stop(self) -> None:
+        """Ends it and everything that lives with it, and checks that nothing is left. Raises Internal naming what is."""
+
+    def restart(self) -> ControllerStatus:
+        """stop, then start, on the same state: jobs are kept."""
+
+    def reload(self) -> ControllerStatus:
+        """Makes it run the present code and configuration, with the same state."""
+
+    def discover(self) -> str | None:
+        """The address of this cluster's running controller, or None. Sees only its own label."""
+
+    def status(self) -> ControllerStatus:
+        """What is known now; never raises for a controller that is not well."""
+
+    def fetch_startup_logs(self, tail_lines: int | None = None) -> str | None:
+        """What it wrote while starting, also if that failed; None if it never was started."""

@@ -1,0 +1,3 @@
+"""The version of this Iris, in one place."""
+
+VERSION = "0.1.0"

@@ -1,0 +1,145 @@
+"""What a worker needs from the world, as narrow protocols. `iris/testing` has a fake of each.
+
+An attempt's way: bundle -> image -> environment -> runtime -> watch -> clean up.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import BinaryIO, Protocol
+
+from iris.model.resources import Resources
+
+
+@dataclass(frozen=True, slots=True)
+class BundleLease:
+    """An unpacked bundle that stays whole until `release` is called."""
+
+    path: Path
+    release: Callable[[], None]
+
+
+class BundleProvider(Protocol):
+    """Gets bundles by digest. Any number of callers at once; one download per digest."""
+
+    async def fetch(self, digest: str, say: Callable[[str], None]) -> BundleLease:
+        """The unpacked, verified bundle. `say` takes progress lines for the attempt's BUILD log.
+
+        Raises NotFound (nobody has it), DataLoss (it does not match its digest), Unavailable.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """What a runtime starts from. `name` is empty for the machine itself."""
+
+    name: str = ""
+
+
+class ImageProvider(Protocol):
+    """Makes sure that what the runtime starts from is on this machine."""
+
+    async def prepare(self, image: Image, say: Callable[[str], None]) -> Image:
+        """The image, present. Raises NotFound, Unavailable."""
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerEnvironment:
+    """What this machine has and is."""
+
+    total: Resources
+    attributes: Mapping[str, str]
+    host: str
+
+
+class EnvironmentProvider(Protocol):
+    """Finds out what this machine has to offer."""
+
+    def probe(self) -> WorkerEnvironment:
+        """Resources and attributes. Raises FailedPrecondition where the machine cannot be a worker."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunRequest:
+    """One process tree to be run.
+
+    Attributes:
+        argv: `argv[0]` without a slash is looked up on the PATH in `env`.
+        env: The whole environment; nothing is inherited.
+        cwd: An existing folder that is this attempt's alone.
+        stop_grace: Between SIGTERM and SIGKILL on `stop`.
+    """
+
+    name: str
+    argv: tuple[str, ...]
+    env: Mapping[str, str]
+    cwd: Path
+    resources: Resources
+    stop_grace: timedelta
+    image: Image = Image()
+
+
+@dataclass(frozen=True, slots=True)
+class ExitReport:
+    """How the tree's first process ended; by the time it is given, no process of the tree is left.
+
+    Attributes:
+        error: Why it never ran or was ended by the runtime; empty when it ended by itself.
+        started: Whether the program was executed at all.
+    """
+
+    exit_code: int | None
+    signal: int | None
+    error: str = ""
+    started: bool = True
+    cpu_seconds: float = 0.0
+    peak_memory_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class TreeUsage:
+    """What a process tree uses now."""
+
+    cpu_seconds: float
+    memory_bytes: int
+    peak_memory_bytes: int
+    processes: int
+
+
+class RunHandle(Protocol):
+    """One process tree under way."""
+
+    @property
+    def stdout(self) -> BinaryIO:
+        """The read end of the pipe, non-blocking. The owner of the handle reads it to its end and closes it."""
+
+    @property
+    def stderr(self) -> BinaryIO:
+        """Likewise."""
+
+    async def started(self) -> int:
+        """The first process's pid once the program runs. Raises InvalidArgument if it could not be executed."""
+
+    async def wait(self) -> ExitReport:
+        """Its end. May be awaited by several."""
+
+    def stop(self, reason: str) -> None:
+        """Begins SIGTERM, grace, SIGKILL for the whole tree; `wait` tells the end. Idempotent."""
+
+    def usage(self) -> TreeUsage | None:
+        """A sample; None once it has ended."""
+
+
+class ContainerRuntime(Protocol):
+    """Runs process trees, contained as well as this machine allows."""
+
+    @property
+    def isolation(self) -> str:
+        """How, in one line, e.g. `process tree (subreaper, stop and kill)`."""
+
+    async def run(self, request: RunRequest) -> RunHandle:
+        """Begins a tree. Raises Unavailable when the machine can start no more processes."""
+
+    async def close(self) -> None:
+        """Kills every tree that is left, and waits until none is. Idempotent."""
