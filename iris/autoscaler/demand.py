@@ -1,4 +1,6 @@
-"""What the autoscaler is told about the fleet, in one consistent snapshot, and what it answers: values and two narrow protocols."""
+"""What the autoscaler is told about the fleet, in one consistent snapshot, and what it answers:
+values and two narrow protocols.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -18,7 +20,8 @@ from iris.model.resources import Resources
 class Demand:
     """Tasks of one job that found no place on the workers that exist.
 
-    For a gang, `tasks` is its size and they need one slice together; otherwise each needs a place of its own.
+    For a gang, `tasks` is its size and they need one slice together; otherwise each needs a place
+    of its own.
     """
 
     job_id: JobId
@@ -45,7 +48,9 @@ class SliceOccupancy:
 
 @dataclass(frozen=True, slots=True)
 class FleetView:
-    """Demand and occupancy as of the same turn of the controller's loop, so that nothing is counted twice or missed."""
+    """Demand and occupancy as of the same turn of the controller's loop, so that nothing is counted
+    twice or missed.
+    """
 
     demands: tuple[Demand, ...] = ()
     slices: Mapping[SliceId, SliceOccupancy] = field(default_factory=dict)
@@ -98,8 +103,10 @@ class ScaleGroupReport:
 
 @dataclass(frozen=True, slots=True)
 class ScalingReport:
-    """All the autoscaler has to say: groups, its latest decisions (bounded, oldest first) and, for jobs whose demand it looked at,
-    what it does about it (replaces the scheduler's reason where present)."""
+    """All the autoscaler has to say: groups, its latest decisions (bounded, oldest first) and, for
+    jobs whose demand it looked at, what it does about it (replaces the scheduler's reason where
+    present).
+    """
 
     groups: tuple[ScaleGroupReport, ...]
     decisions: tuple[ScalingDecision, ...]
@@ -113,7 +120,9 @@ class Fleet(Protocol):
         """Stops giving work to the slice if it has none; False (and nothing changed) if it has."""
 
     async def slice_gone(self, slice_id: SliceId, reason: str) -> None:
-        """The slice's machines no longer exist: their attempts are lost and its workers are forgotten."""
+        """The slice's machines no longer exist: their attempts are lost and its workers are
+        forgotten.
+        """
 
     def scaling_changed(self, report: ScalingReport) -> None:
         """There is a new report; never blocks."""
@@ -126,13 +135,20 @@ class CapacityPlanner(Protocol):
         """Adopts slices that exist under our label, then works until `stop`."""
 
     async def stop(self) -> None:
-        """Ends all work and calls under way; gives back no slice (the platforms' managers do when they stop)."""
+        """Ends all work and calls under way; gives back no slice (the platforms' managers do when
+        they stop).
+        """
+
+    async def wait_failed(self) -> BaseException:
+        """What ended its work though nobody stopped it. Returns never if nothing does."""
 
     def observe(self, view: FleetView) -> None:
         """The fleet as of this turn; replaces the last one; never blocks."""
 
     def fitting_groups(self, demand: Demand) -> tuple[tuple[str, ...], PendingReason | None]:
-        """Names of the groups whose slices could ever hold this demand; if none, the reason with the nearest miss."""
+        """Names of the groups whose slices could ever hold this demand; if none, the reason with
+        the nearest miss.
+        """
 
     def report(self) -> ScalingReport:
         """Groups, slices and decisions now."""

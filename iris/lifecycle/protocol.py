@@ -28,16 +28,22 @@ class ControllerStatus:
 
 
 class ControllerProtocol(Protocol):
-    """A controller's life. Every method is idempotent, blocks its thread for a bounded time, and works from a fresh process."""
+    """A controller's life. Every method is idempotent, blocks its thread for a bounded time, and
+    works from a fresh process.
+    """
 
     def start(self) -> ControllerStatus:
-        """Brings it up and returns once it is healthy; if it already is, says so and changes nothing.
+        """Brings it up and returns once it is healthy; if it already is, says so and changes
+        nothing.
 
-        Raises FailedPrecondition, Unavailable or DeadlineExceeded, with its last startup lines; nothing is left then.
+        Raises FailedPrecondition, Unavailable or DeadlineExceeded, with its last startup lines;
+        nothing is left then.
         """
 
     def stop(self) -> None:
-        """Ends it and everything that lives with it, and checks that nothing is left. Raises Internal naming what is."""
+        """Ends it and everything that lives with it, and checks that nothing is left. Raises
+        Internal naming what is.
+        """
 
     def restart(self) -> ControllerStatus:
         """stop, then start, on the same state: jobs are kept."""

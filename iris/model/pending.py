@@ -18,6 +18,7 @@ class PendingCode(Enum):
     GROUP_BACKOFF = "fitting scale groups rest after failed boots"
     NO_GROUP_FITS = "no scale group could ever run it"
     RETRY_DELAY = "waits before the next attempt"
+    WORKERS_RESERVED = "workers are kept free for a gang that came first"
 
 
 @dataclass(frozen=True, slots=True)

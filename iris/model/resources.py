@@ -63,6 +63,17 @@ class Resources:
         have = dict(free.accelerators)
         return all(count <= have.get(kind, 0) for kind, count in self.accelerators)
 
+    def copies_in(self, free: "Resources", limit: int) -> int:
+        """How many times this much can be taken from `free`, at most `limit`; 0 or more."""
+        have = dict(free.accelerators)
+        pairs = (
+            (self.cpu_millis, free.cpu_millis),
+            (self.memory_bytes, free.memory_bytes),
+            (self.disk_bytes, free.disk_bytes),
+            *((count, have.get(kind, 0)) for kind, count in self.accelerators),
+        )
+        return max(0, min([limit, *(there // needed for needed, there in pairs if needed)]))
+
     def amounts(self) -> Iterator[tuple[str, int]]:
         """Each resource's name and amount: cpu (millis), memory, disk (bytes), then accelerators."""
         yield "cpu", self.cpu_millis

@@ -1,1 +1,3 @@
-"""Pure: a snapshot of workers and pending work in, placements and structured reasons out. `schedule` is the whole interface."""
+"""Pure: a snapshot of workers and pending work in, placements and structured reasons out.
+`schedule` is the whole interface.
+"""

@@ -16,7 +16,8 @@ class WorkerView:
 
     Attributes:
         free: What no attempt has been given.
-        accepting: Whether it takes new work; if not, `not_accepting` says why ("draining", "silent").
+        accepting: Whether it takes new work; if not, `not_accepting` says why ("draining",
+            "silent").
     """
 
     worker_id: WorkerId
@@ -29,7 +30,9 @@ class WorkerView:
 
 @dataclass(frozen=True, slots=True)
 class ReadyTask:
-    """A task that may start now. `avoid` are workers on which it failed before; they are used only if no other fits."""
+    """A task that may start now. `avoid` are workers on which it failed before; they are used only
+    if no other fits.
+    """
 
     task_id: TaskId
     avoid: frozenset[WorkerId] = frozenset()

@@ -4,7 +4,7 @@ An attempt's way: bundle -> image -> environment -> runtime -> watch -> clean up
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from typing import BinaryIO, Protocol
@@ -69,6 +69,7 @@ class RunRequest:
         env: The whole environment; nothing is inherited.
         cwd: An existing folder that is this attempt's alone.
         stop_grace: Between SIGTERM and SIGKILL on `stop`.
+        say: Takes what the runtime has to say while it runs, for the attempt's SYSTEM log.
     """
 
     name: str
@@ -78,6 +79,7 @@ class RunRequest:
     resources: Resources
     stop_grace: timedelta
     image: Image = Image()
+    say: Callable[[str], None] = field(default=lambda text: None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,12 +89,15 @@ class ExitReport:
     Attributes:
         error: Why it never ran or was ended by the runtime; empty when it ended by itself.
         started: Whether the program was executed at all.
+        stopped: Whether `stop` was called before the first process ended; `error` then is the
+            reason.
     """
 
     exit_code: int | None
     signal: int | None
     error: str = ""
     started: bool = True
+    stopped: bool = False
     cpu_seconds: float = 0.0
     peak_memory_bytes: int = 0
 
@@ -112,20 +117,31 @@ class RunHandle(Protocol):
 
     @property
     def stdout(self) -> BinaryIO:
-        """The read end of the pipe, non-blocking. The owner of the handle reads it to its end and closes it."""
+        """The read end of the pipe, non-blocking. The owner of the handle reads it to its end and
+        closes it.
+        """
 
     @property
     def stderr(self) -> BinaryIO:
         """Likewise."""
 
     async def started(self) -> int:
-        """The first process's pid once the program runs. Raises InvalidArgument if it could not be executed."""
+        """The first process's pid once the program runs.
+
+        Raises InvalidArgument if it could not be executed, Unavailable if the machine was not able
+        to, or it was stopped before.
+        """
 
     async def wait(self) -> ExitReport:
         """Its end. May be awaited by several."""
 
-    def stop(self, reason: str) -> None:
-        """Begins SIGTERM, grace, SIGKILL for the whole tree; `wait` tells the end. Idempotent."""
+    def stop(self, reason: str, grace: timedelta | None = None) -> None:
+        """Begins SIGTERM, grace (None: the request's), SIGKILL for the whole tree; `wait` tells the
+        end.
+
+        Called again it can only shorten the grace; the first reason stays. Without grace there is
+        no SIGTERM.
+        """
 
     def usage(self) -> TreeUsage | None:
         """A sample; None once it has ended."""
@@ -136,10 +152,22 @@ class ContainerRuntime(Protocol):
 
     @property
     def isolation(self) -> str:
-        """How, in one line, e.g. `process tree (subreaper, stop and kill)`."""
+        """How, in one line, e.g. `process tree (subreaper, stop and kill)`; known once it is
+        started.
+        """
+
+    async def start(self) -> None:
+        """Finds out what this machine allows and gets ready to run. Idempotent.
+
+        Raises Unavailable when it cannot run anything.
+        """
 
     async def run(self, request: RunRequest) -> RunHandle:
-        """Begins a tree. Raises Unavailable when the machine can start no more processes."""
+        """Begins a tree; starts the runtime if need be. Cancelled, it leaves nothing.
+
+        Raises Unavailable when the machine can start no more processes, FailedPrecondition once the
+        runtime is closed.
+        """
 
     async def close(self) -> None:
         """Kills every tree that is left, and waits until none is. Idempotent."""

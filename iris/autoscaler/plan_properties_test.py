@@ -1,0 +1,252 @@
+"""What holds for every fleet and every demand: bounds, no more than is needed, and an end."""
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from iris.autoscaler.demand import Demand, FleetView, ScalingAction, SliceOccupancy
+from iris.autoscaler.fit import fitting
+from iris.autoscaler.groups import NO_BACKOFF, Backoff, GroupState
+from iris.autoscaler.plan import plan
+from iris.autoscaler.scaling_cases import (
+    FOUR_CHIPS,
+    NOW,
+    SETTINGS,
+    cpu_group,
+    demand,
+    gang,
+    launching_slice,
+    slice_of,
+    tpu_group,
+)
+from iris.model.fleet import ScaleGroup, VmState
+from iris.model.ids import SliceId
+from iris.model.pending import PendingReason
+from iris.model.resources import Resources
+
+COUNTS = st.integers(0, 3)
+GROUPS = st.builds(
+    lambda least, extra, large: (
+        cpu_group("cpu", most=3, least=least),
+        cpu_group("pair", 2, vms=2, most=extra, priority=50),
+        tpu_group("tpu", most=large),
+    ),
+    COUNTS,
+    COUNTS,
+    COUNTS,
+)
+DEMANDS = st.lists(
+    st.one_of(
+        st.builds(
+            lambda tasks, m: demand("s", Resources(m), tasks),
+            st.integers(1, 9),
+            st.sampled_from((500, 2000, 3000, 9000)),
+        ),
+        st.builds(lambda tasks: demand("t", FOUR_CHIPS, tasks), st.integers(1, 9)),
+        st.builds(
+            lambda tasks, by: gang("g", tasks, by, Resources(900)),
+            st.integers(1, 9),
+            st.sampled_from(("slice-id", "scale-group", "tpu-name")),
+        ),
+    ),
+    max_size=6,
+)
+
+
+@st.composite
+def states(draw: st.DrawFn) -> tuple[FleetView, tuple[GroupState, ...]]:
+    """Any mixture of slices that launch, work, idle, fail and leave."""
+    found, seen = [], {}
+    for group in draw(GROUPS):
+        slices = []
+        for number in range(draw(COUNTS)):
+            kind = draw(st.sampled_from(("launching", "busy", "idle", "failed", "half")))
+            slice_id = SliceId(f"{group.name}-{number}")
+            if kind in ("launching", "half"):
+                slices.append(launching_slice(group, number))
+            else:
+                state = VmState.FAILED if kind == "failed" else VmState.READY
+                slices.append(slice_of(group, number, state))
+            if kind == "busy":
+                seen[slice_id] = SliceOccupancy(group.vms_per_slice, 1, None)
+            elif kind == "idle":
+                since = NOW - timedelta(seconds=draw(st.sampled_from((0, 59, 60, 61))))
+                seen[slice_id] = SliceOccupancy(group.vms_per_slice, 0, since)
+            elif kind == "half":
+                seen[slice_id] = SliceOccupancy(group.vms_per_slice // 2, 0, NOW)
+        backoff = draw(
+            st.sampled_from(
+                (
+                    NO_BACKOFF,
+                    NO_BACKOFF,
+                    Backoff(2, NOW, "x"),
+                    Backoff(1, NOW + timedelta(seconds=9), "y"),
+                )
+            )
+        )
+        found.append(
+            GroupState(
+                group, tuple(slices), draw(st.integers(0, 1)), draw(st.integers(0, 1)), backoff
+            )
+        )
+    demands = tuple(
+        Demand(type(one.job_id)(f"/u/j{i}"), one.resources, one.constraints, one.gang, one.tasks)
+        for i, one in enumerate(draw(DEMANDS))
+    )
+    return FleetView(demands, seen), tuple(found)
+
+
+@given(states())
+def test_no_group_exceeds_its_bounds(given_: tuple[FleetView, tuple[GroupState, ...]]) -> None:
+    view, groups = given_
+    made = plan(view, groups, SETTINGS, NOW)
+    for state in groups:
+        name, group = state.group.name, state.group
+        ups = sum(
+            d.action is ScalingAction.SCALE_UP and d.scale_group == name for d in made.decisions
+        )
+        downs = [
+            d
+            for d in made.decisions
+            if d.action is ScalingAction.SCALE_DOWN and d.scale_group == name
+        ]
+        idle_downs = sum(d.reason.name in ("IDLE", "ABOVE_MAX_SLICES") for d in downs)
+        failed = len(downs) - idle_downs
+        exist = len(state.slices) + state.creating + state.leaving
+        assert ups == 0 or exist + ups <= group.max_slices
+        left = len(state.slices) - failed + state.creating + ups
+        assert idle_downs == 0 or left - idle_downs >= group.min_slices
+        assert not (state.backoff.is_resting(NOW) and ups)
+
+
+@given(states())
+def test_every_demand_is_answered(given_: tuple[FleetView, tuple[GroupState, ...]]) -> None:
+    view, groups = given_
+    made = plan(view, groups, SETTINGS, NOW)
+    held = {one.job_id for one in made.decisions if one.action is ScalingAction.HOLD}
+    for one in view.demands:
+        assert one.job_id in made.outlook
+        if one.job_id not in held:
+            assert made.outlook[one.job_id].code.name == "LAUNCHING_CAPACITY"
+    assert len(held) == sum(one.action is ScalingAction.HOLD for one in made.decisions)
+
+
+@given(states())
+def test_a_plan_is_the_same_each_time_and_names_a_later_moment(
+    given_: tuple[FleetView, tuple[GroupState, ...]],
+) -> None:
+    view, groups = given_
+    made = plan(view, groups, SETTINGS, NOW)
+    assert made == plan(view, groups, SETTINGS, NOW)
+    assert made.wake_at is None or made.wake_at > NOW
+
+
+@given(states())
+def test_what_a_plan_buys_is_enough_for_the_next(
+    given_: tuple[FleetView, tuple[GroupState, ...]],
+) -> None:
+    """Once its slices are being created, the same demand buys nothing more: no slice is bought
+    twice for it.
+    """
+    view, groups = given_
+    first = plan(view, groups, SETTINGS, NOW)
+    gone = {one.slice_id for one in first.decisions if one.action is ScalingAction.SCALE_DOWN}
+    after = tuple(
+        GroupState(
+            state.group,
+            tuple(one for one in state.slices if one.slice.slice_id not in gone),
+            state.creating
+            + sum(
+                one.action is ScalingAction.SCALE_UP and one.scale_group == state.group.name
+                for one in first.decisions
+            ),
+            state.leaving + sum(one.slice.slice_id in gone for one in state.slices),
+            first.backoffs.get(state.group.name, state.backoff),
+        )
+        for state in groups
+    )
+    again = plan(view, after, SETTINGS, NOW)
+    assert not [one for one in again.decisions if one.action is ScalingAction.SCALE_UP]
+
+
+@dataclass
+class World:
+    """A fleet that follows its plans: what is bought boots in one step, what ran ends in one step."""
+
+    groups: tuple[ScaleGroup, ...]
+    now: datetime = NOW
+    slices: dict[str, dict[int, datetime]] = field(default_factory=dict)
+    launching: dict[str, int] = field(default_factory=dict)
+    number: int = 0
+
+    def step(self, demands: tuple[Demand, ...]) -> int:
+        """One plan, carried out; how many slices it bought."""
+        states, seen = [], {}
+        for group in self.groups:
+            there = self.slices.setdefault(group.name, {})
+            states.append(
+                GroupState(
+                    group,
+                    tuple(slice_of(group, number) for number in there),
+                    self.launching.get(group.name, 0),
+                )
+            )
+            for number, since in there.items():
+                seen[SliceId(f"{group.name}-{number}")] = SliceOccupancy(
+                    group.vms_per_slice, 0, since
+                )
+        made = plan(FleetView(demands, seen), states, SETTINGS, self.now)
+        bought = 0
+        for one in made.decisions:
+            if one.action is ScalingAction.SCALE_UP:
+                bought += 1
+                self.launching[one.scale_group] = self.launching.get(one.scale_group, 0) + 1
+            elif one.action is ScalingAction.SCALE_DOWN:
+                assert one.slice_id is not None
+                del self.slices[one.scale_group][int(one.slice_id.rpartition("-")[2])]
+        return bought
+
+    def boot(self) -> None:
+        """All that was bought is there, and idle."""
+        for name, count in self.launching.items():
+            for _ in range(count):
+                self.number += 1
+                self.slices[name][self.number] = self.now
+        self.launching.clear()
+
+
+@given(GROUPS, DEMANDS)
+def test_it_comes_to_rest_at_min_slices(
+    groups: tuple[ScaleGroup, ...], demands: list[Demand]
+) -> None:
+    world = World(tuple(group for group in groups if group.max_slices >= group.min_slices))
+    world.step(tuple(demands))
+    assert world.step(tuple(demands)) == 0
+    world.boot()
+    assert world.step(()) == 0
+    world.now += SETTINGS.idle_timeout
+    world.step(())
+    assert {name: len(there) for name, there in world.slices.items()} == {
+        group.name: group.min_slices for group in world.groups
+    }
+    assert world.step(()) == 0
+
+
+@given(GROUPS, st.lists(st.integers(1, 4), min_size=1, max_size=6))
+def test_single_tasks_never_buy_an_empty_slice(
+    groups: tuple[ScaleGroup, ...], counts: list[int]
+) -> None:
+    """With equal tasks, one slice less would not do."""
+    demands = tuple(demand(f"j{i}", Resources(900), count) for i, count in enumerate(counts))
+    if isinstance(fitting(groups, demands[0], {}), PendingReason):
+        return
+    empty = tuple(GroupState(group) for group in groups if not group.min_slices)
+    made = plan(FleetView(demands), empty, SETTINGS, NOW)
+    by_name = {state.group.name: state.group for state in empty}
+    bought = [
+        by_name[one.scale_group] for one in made.decisions if one.action is ScalingAction.SCALE_UP
+    ]
+    room = [Resources(900).copies_in(group.vm, 99) * group.vms_per_slice for group in bought]
+    assert not bought or sum(room) - min(room) < sum(counts)

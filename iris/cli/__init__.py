@@ -1,0 +1,1 @@
+"""The `iris` command: run jobs, look after them, look at clusters."""

@@ -1,0 +1,204 @@
+"""Command lines and what they mean, as tables."""
+
+import pytest
+
+from iris.cli.arguments import (
+    ClusterFlags,
+    ClusterStatus,
+    ClusterStop,
+    Command,
+    JobCancel,
+    JobExplain,
+    JobList,
+    JobLogs,
+    JobRun,
+    JobStatus,
+    parse_arguments,
+)
+from iris.cli.errors import UsageError
+
+HERE = ClusterFlags()
+
+
+@pytest.mark.parametrize(
+    ("line", "command"),
+    [
+        (["job", "run", "--", "true"], JobRun(HERE, ("true",))),
+        (
+            [
+                "job",
+                "run",
+                "--name",
+                "x",
+                "--cpu=500m",
+                "--memory",
+                "1GiB",
+                "--disk",
+                "2GB",
+                "--",
+                "python3",
+                "a.py",
+            ],
+            JobRun(HERE, ("python3", "a.py"), name="x", cpu="500m", memory="1GiB", disk="2GB"),
+        ),
+        (
+            [
+                "job",
+                "run",
+                "--tpu",
+                "v5litepod-16",
+                "--gang-by",
+                "tpu-name",
+                "--replicas",
+                "4",
+                "--",
+                "x",
+            ],
+            JobRun(HERE, ("x",), tpu="v5litepod-16", gang_by="tpu-name", replicas=4),
+        ),
+        (
+            [
+                "job",
+                "run",
+                "--env",
+                "A=1",
+                "--env",
+                "B=2",
+                "--constraint",
+                "a=b",
+                "--port",
+                "p",
+                "--",
+                "x",
+            ],
+            JobRun(HERE, ("x",), env=("A=1", "B=2"), constraint=("a=b",), port=("p",)),
+        ),
+        (
+            [
+                "job",
+                "run",
+                "--retries",
+                "3",
+                "--preemption-retries",
+                "0",
+                "--stop-grace",
+                "5s",
+                "--",
+                "x",
+            ],
+            JobRun(HERE, ("x",), retries=3, preemption_retries=0, stop_grace="5s"),
+        ),
+        (
+            ["job", "run", "--bundle-dir", "src", "--detach", "--", "x"],
+            JobRun(HERE, ("x",), bundle_dir="src", detach=True),
+        ),
+        # What stands behind -- is the job's, whatever it looks like.
+        (
+            ["job", "run", "--no-bundle", "--", "x", "--name", "y", "--", "--detach"],
+            JobRun(HERE, ("x", "--name", "y", "--", "--detach"), no_bundle=True),
+        ),
+        (["job", "list"], JobList(HERE)),
+        (
+            ["job", "list", "--user", "ann", "--active", "--limit", "3"],
+            JobList(HERE, "ann", True, 3),
+        ),
+        (["job", "status", "run-7"], JobStatus(HERE, "run-7")),
+        (["job", "logs", "-f", "run-7/2"], JobLogs(HERE, "run-7/2", follow=True)),
+        (
+            ["job", "logs", "run-7", "--tail", "5", "--since", "10m"],
+            JobLogs(HERE, "run-7", tail=5, since="10m"),
+        ),
+        (["job", "cancel", "/ann/run-7"], JobCancel(HERE, "/ann/run-7")),
+        (["job", "explain", "run-7"], JobExplain(HERE, "run-7")),
+        (["cluster", "status", "--state-dir", "/s"], ClusterStatus(ClusterFlags(state_dir="/s"))),
+        (["cluster", "stop"], ClusterStop(HERE)),
+        (
+            ["job", "list", "--address", "h:1", "--token-file", "/t"],
+            JobList(ClusterFlags(address="h:1", token_file="/t")),
+        ),
+    ],
+)
+def test_what_a_command_line_means(line: list[str], command: Command) -> None:
+    assert parse_arguments(line) == command
+
+
+@pytest.mark.parametrize(
+    ("line", "problem", "hint"),
+    [
+        # A mistyped flag is never taken for part of the command, nor the other way round.
+        (
+            ["job", "run", "--replcas", "3", "--", "x"],
+            "`iris job run` has no flag --replcas",
+            "Did you mean --replicas?",
+        ),
+        (
+            ["job", "run", "--replcas=3", "python3", "x.py"],
+            "has no flag --replcas",
+            "Did you mean --replicas?",
+        ),
+        (
+            ["job", "run", "--lr", "3", "--", "x"],
+            "has no flag --lr",
+            "Flags of the job's own command go behind '--'.",
+        ),
+        (["job", "run", "--det", "--", "x"], "has no flag --det", "Did you mean --detach?"),
+        (
+            ["job", "run", "python3", "train.py", "--epochs", "3"],
+            "The job's command, 'python3', has to stand behind '--'.",
+            "Write: iris job run -- python3 train.py --epochs 3",
+        ),
+        (
+            ["job", "run", "--cpu", "2", "--detach", "python3", "--name", "x"],
+            "The job's command, 'python3', has to stand behind '--'.",
+            "Write: iris job run --cpu 2 --detach -- python3 --name x",
+        ),
+        (
+            ["job", "run", "x", "--", "y"],
+            "The job's command, 'x', has to stand behind '--'.",
+            "iris job run -- x -- y",
+        ),
+        (["job", "run"], "There is no command to run.", "iris job run -- python3 train.py"),
+        (["job", "run", "--"], "Nothing stands behind '--'.", "iris job run -- python3 train.py"),
+        (
+            ["job", "run", "--cpu", "--", "x"],
+            "--cpu: expected one argument",
+            "`iris job run --help`",
+        ),
+        (
+            ["job", "run", "--replicas", "many", "--", "x"],
+            "invalid int value: 'many'",
+            "`iris job run --help`",
+        ),
+        (["job", "list", "--", "x"], "`iris job list` takes no command.", "Leave out"),
+        (
+            ["job", "list", "run-7"],
+            "`iris job list` does not take 'run-7'.",
+            "`iris job list --help`",
+        ),
+        (["job", "list", "--limit", "0"], "0 is less than 1", "`iris job list --help`"),
+        (["job", "logs"], "required: JOB", "`iris job logs --help`"),
+        (
+            ["job", "logs", "a", "--folow"],
+            "`iris job logs` has no flag --folow",
+            "Did you mean --follow?",
+        ),
+        (["job", "rum", "--", "x"], "rum", "`iris job --help`"),
+        (["jobs"], "jobs", "`iris --help`"),
+        ([], "required: COMMAND", "`iris --help`"),
+    ],
+)
+def test_what_is_wrong_with_a_command_line(line: list[str], problem: str, hint: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        parse_arguments(line)
+    assert problem in caught.value.problem
+    assert hint in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    "line", [["--help"], ["job", "--help"], ["job", "run", "--help"], ["--version"]]
+)
+def test_help_ends_well(line: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        parse_arguments(line)
+    assert caught.value.code == 0
+    assert "iris" in capsys.readouterr().out

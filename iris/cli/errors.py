@@ -1,0 +1,7 @@
+"""What is wrong with a command line, as opposed to what goes wrong when it is carried out."""
+
+from iris.model.errors import InvalidArgument
+
+
+class UsageError(InvalidArgument):
+    """The command line cannot be understood; the program exits with code 2."""

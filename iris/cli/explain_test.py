@@ -1,0 +1,227 @@
+"""Explanations, word for word."""
+
+import pytest
+
+from iris.cli.explain import explain_job
+from iris.cli.sample_jobs import at, attempt, job, line, task
+from iris.client import JobView, LogLine
+from iris.model.pending import PendingCode, PendingReason, RuleCount
+from iris.model.states import JobState, TaskState
+
+TOO_LITTLE = PendingReason(
+    PendingCode.INSUFFICIENT_RESOURCE,
+    subject="memory",
+    needed="64 GiB memory",
+    nearest="8 GiB on cpu-1/vm-0",
+    rules=(
+        RuleCount(PendingCode.INSUFFICIENT_RESOURCE, "memory", 3),
+        RuleCount(PendingCode.CONSTRAINT_UNMET, "zone", 1),
+    ),
+    hint="Ask for less.",
+)
+
+
+def explained(view: JobView, *lines: LogLine) -> str:
+    return "\n".join(
+        text.plain for text in explain_job(view, at(75), name="train", last_lines=lines)
+    )
+
+
+@pytest.mark.parametrize(
+    ("view", "lines", "text"),
+    [
+        pytest.param(
+            job(
+                JobState.FAILED,
+                task(
+                    0,
+                    TaskState.FAILED,
+                    attempt(
+                        TaskState.FAILED, exit_code=3, error="python3 exited with code 3.", ended=4
+                    ),
+                ),
+                ended=4.5,
+            ),
+            [line("loading"), line("no such file", index=1)],
+            """\
+/ann/train failed after 3.5 s
+  task 0 exited with code 3 on cpu-1/vm-0
+  its last lines:
+    | loading
+    | no such file
+  all of its output: iris job logs train""",
+            id="exit code",
+        ),
+        pytest.param(
+            job(
+                JobState.FAILED,
+                task(0, TaskState.SUCCEEDED, attempt(TaskState.SUCCEEDED, exit_code=0, ended=2)),
+                task(1, TaskState.FAILED, attempt(TaskState.FAILED, exit_code=1, ended=9)),
+                task(
+                    2,
+                    TaskState.FAILED,
+                    attempt(
+                        TaskState.WORKER_FAILED,
+                        worker="cpu-2/vm-0",
+                        error="silent for 30 s",
+                        ended=3,
+                    ),
+                    attempt(
+                        TaskState.FAILED,
+                        number=1,
+                        signal=9,
+                        error="used more than 512 MiB memory",
+                        ended=8,
+                    ),
+                ),
+                ended=9,
+            ),
+            [],
+            """\
+/ann/train failed after 8.0 s (1 succeeded, 2 failed)
+  2 of 3 tasks failed; first this one:
+  task 2 was ended by signal 9 (SIGKILL) on cpu-1/vm-0
+    used more than 512 MiB memory
+    attempt 1 lost its worker on cpu-2/vm-0: silent for 30 s
+  it wrote nothing
+  all of its output: iris job logs train""",
+            id="several failures, one after a lost worker",
+        ),
+        pytest.param(
+            job(
+                JobState.FAILED,
+                task(
+                    0,
+                    TaskState.FAILED,
+                    attempt(
+                        TaskState.FAILED,
+                        error="there is no program 'pyhton3' on the PATH",
+                        started=None,
+                        ended=2,
+                    ),
+                ),
+                ended=2,
+            ),
+            [],
+            """\
+/ann/train failed after 1.0 s
+  task 0 failed on cpu-1/vm-0
+    there is no program 'pyhton3' on the PATH
+  all of its output: iris job logs train""",
+            id="a program that does not exist",
+        ),
+        pytest.param(
+            job(
+                JobState.FAILED,
+                task(
+                    0,
+                    TaskState.FAILED,
+                    attempt(TaskState.FAILED, signal=11, ended=2, logs_complete=False),
+                ),
+                ended=2,
+            ),
+            [line("\x1b[31mred\x1b[0m and \x1b[2Jclear")],
+            """\
+/ann/train failed after 1.0 s
+  task 0 was ended by signal 11 (SIGSEGV) on cpu-1/vm-0
+  its last lines:
+    | red and clear
+  some of its last lines were lost
+  all of its output: iris job logs train""",
+            id="lost lines, and control sequences",
+        ),
+        pytest.param(
+            job(JobState.PENDING, task(0, TaskState.PENDING, pending=TOO_LITTLE)),
+            [],
+            """\
+/ann/train has been pending for 1 min 15 s
+  it waits: too little of a resource (memory)
+    needs    64 GiB memory
+    nearest  8 GiB on cpu-1/vm-0
+    hint     Ask for less.
+    turned down 3 workers: too little of a resource (memory)
+    turned down 1 worker: a constraint does not hold (zone)""",
+            id="pending",
+        ),
+        pytest.param(
+            job(
+                JobState.RUNNING,
+                task(
+                    0,
+                    TaskState.RUNNING,
+                    attempt(TaskState.FAILED, exit_code=1, ended=2),
+                    attempt(TaskState.RUNNING, number=1, started=15),
+                ),
+                task(
+                    1,
+                    TaskState.BUILDING,
+                    attempt(TaskState.BUILDING, worker="cpu-1/vm-1", started=None),
+                ),
+                task(
+                    2,
+                    TaskState.PENDING,
+                    pending=PendingReason(PendingCode.LAUNCHING_CAPACITY, "cpu"),
+                ),
+                task(
+                    3,
+                    TaskState.PENDING,
+                    pending=PendingReason(PendingCode.LAUNCHING_CAPACITY, "cpu"),
+                ),
+            ),
+            [],
+            """\
+/ann/train has been running for 1 min 14 s (2 pending, 1 building, 1 running)
+  tasks 2, 3 wait: a slice is being launched (cpu)
+  task 0 running on cpu-1/vm-0, attempt 2 for 1 min 0 s
+    attempt 1 exited with code 1 on cpu-1/vm-0
+  task 1 building on cpu-1/vm-1
+  all of its output: iris job logs train""",
+            id="running, in part",
+        ),
+        pytest.param(
+            job(
+                JobState.UNSCHEDULABLE,
+                task(
+                    0,
+                    TaskState.UNSCHEDULABLE,
+                    pending=PendingReason(PendingCode.NO_GROUP_FITS, "cpu", "9 cores"),
+                ),
+                ended=0.1,
+            ),
+            [],
+            """\
+/ann/train cannot be scheduled after 0.1 s
+  it waits: no scale group could ever run it (cpu)
+    needs    9 cores""",
+            id="unschedulable",
+        ),
+        pytest.param(
+            job(
+                JobState.KILLED,
+                task(0, TaskState.KILLED, attempt(TaskState.KILLED, signal=15, ended=5)),
+                error="cancelled by ann",
+                ended=5,
+            ),
+            [],
+            """\
+/ann/train was cancelled after 4.0 s
+  cancelled by ann
+  all of its output: iris job logs train""",
+            id="cancelled",
+        ),
+        pytest.param(
+            job(
+                JobState.SUCCEEDED,
+                task(0, TaskState.SUCCEEDED, attempt(TaskState.SUCCEEDED, exit_code=0, ended=5)),
+                ended=5,
+            ),
+            [],
+            """\
+/ann/train succeeded after 4.0 s
+  all of its output: iris job logs train""",
+            id="succeeded",
+        ),
+    ],
+)
+def test_explanations(view: JobView, lines: list[LogLine], text: str) -> None:
+    assert explained(view, *lines) == text

@@ -1,0 +1,146 @@
+"""The flags of each command, with their help and defaults."""
+
+import argparse
+
+DEFAULT_LIST_LIMIT = 20
+
+_JOB_EXAMPLES = """\
+examples:
+  iris job run -- python3 train.py --epochs 3
+  iris job run --cpu 2 --memory 4GiB --replicas 3 -- ./worker.sh
+  iris job run --tpu v5litepod-16 --port ring -- python3 ring_all_reduce.py
+
+The caller's folder travels with the job (see --bundle-dir), except what .gitignore and .irisignore
+name.
+Ctrl-C cancels the job; a second one leaves at once. With --detach the job stays.
+Exit code: the job's (of the first task that failed), 128 + N if signal N ended it, 130 after Ctrl-C.
+"""
+
+
+def add_cluster_flags(parser: argparse.ArgumentParser) -> None:
+    """Flags that say which cluster."""
+    group = parser.add_argument_group(
+        "which cluster (by default the one that runs on this machine)"
+    )
+    group.add_argument(
+        "--address", metavar="HOST:PORT", help="of its controller; needs --token-file"
+    )
+    group.add_argument("--token-file", metavar="FILE", help="file with the cluster's token")
+    group.add_argument(
+        "--state-dir", metavar="DIR", help="state folder of a local cluster; also $IRIS_STATE_DIR"
+    )
+
+
+def add_job_flags(parser: argparse.ArgumentParser) -> None:
+    """Flags that say what a job is."""
+    parser.epilog = _JOB_EXAMPLES
+    parser.add_argument(
+        "--name", help="of the job; default: the program's name and a random suffix"
+    )
+    needs = parser.add_argument_group("what each task needs")
+    needs.add_argument("--cpu", metavar="CORES", help="2, 1.5 or 500m (default 1; with --tpu 0)")
+    needs.add_argument(
+        "--memory", metavar="SIZE", help="4GiB, 500MB (default 512MiB; with --tpu 0)"
+    )
+    needs.add_argument("--disk", metavar="SIZE", help="(default 0)")
+    needs.add_argument(
+        "--tpu",
+        metavar="TYPE",
+        help="e.g. v5litepod-16: a gang with one task on each VM of such a slice",
+    )
+    needs.add_argument(
+        "--constraint",
+        action="append",
+        default=[],
+        metavar="RULE",
+        help="only on workers with this attribute: zone=a, zone!=a, 'zone in a,b', zone (any), !zone; "
+        "repeatable",
+    )
+    needs.add_argument(
+        "--port",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="a free port, given as $IRIS_PORT_<NAME>; repeatable",
+    )
+    shape = parser.add_argument_group("how many, and what happens when they fail")
+    shape.add_argument(
+        "--replicas", type=int, metavar="N", help="tasks (default 1, or one for each VM of --tpu)"
+    )
+    shape.add_argument(
+        "--gang-by",
+        metavar="ATTRIBUTE",
+        help="start all tasks together on workers that share it, e.g. tpu-name",
+    )
+    shape.add_argument(
+        "--retries",
+        type=int,
+        default=0,
+        metavar="N",
+        help="of a task that fails (default %(default)s)",
+    )
+    shape.add_argument(
+        "--preemption-retries",
+        type=int,
+        metavar="N",
+        help="of a task that loses its machine (default 100)",
+    )
+    shape.add_argument(
+        "--stop-grace",
+        metavar="TIME",
+        help="between SIGTERM and SIGKILL, e.g. 5s (default: the cluster's)",
+    )
+    program = parser.add_argument_group("what it runs")
+    program.add_argument(
+        "--env",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="a variable for it; repeatable",
+    )
+    program.add_argument(
+        "--bundle-dir",
+        metavar="DIR",
+        help="folder that travels with the job (default: the caller's)",
+    )
+    program.add_argument(
+        "--no-bundle", action="store_true", help="send no folder; the command is on the machines"
+    )
+    program.add_argument(
+        "--detach", action="store_true", help="print the job's id and leave it running"
+    )
+
+
+def add_list_flags(parser: argparse.ArgumentParser) -> None:
+    """Flags that say which jobs are listed."""
+    parser.add_argument("--user", help="only jobs of this user")
+    parser.add_argument("--active", action="store_true", help="only jobs that have not ended")
+    parser.add_argument(
+        "--limit",
+        type=_positive,
+        default=DEFAULT_LIST_LIMIT,
+        metavar="N",
+        help="at most N (default %(default)s)",
+    )
+
+
+def add_logs_flags(parser: argparse.ArgumentParser) -> None:
+    """Flags that say which lines are shown."""
+    parser.add_argument("--follow", "-f", action="store_true", help="go on until the job has ended")
+    parser.add_argument(
+        "--tail",
+        type=_positive,
+        default=0,
+        metavar="N",
+        help="only the last N lines of each attempt",
+    )
+    parser.add_argument(
+        "--since", metavar="WHEN", help="only lines since then: 10m (ago), or 2026-01-31T08:00:00Z"
+    )
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{text} is less than 1")
+    return number

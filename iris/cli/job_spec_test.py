@@ -1,0 +1,111 @@
+"""What the flags of `job run` mean."""
+
+from datetime import timedelta
+
+import pytest
+
+from iris.cli.arguments import ClusterFlags, JobRun
+from iris.cli.errors import UsageError
+from iris.cli.job_spec import job_spec_of, parse_constraint
+from iris.model.constraints import Constraint, ConstraintOp
+from iris.model.job import Gang
+from iris.model.resources import GIB, MIB, Resources
+
+
+def flags(**more: object) -> JobRun:
+    return JobRun(ClusterFlags(), ("python3", "train.py"), **more)  # type: ignore[arg-type]
+
+
+def test_what_a_job_is_by_default() -> None:
+    spec = job_spec_of(flags())
+    assert spec.entrypoint.argv == ("python3", "train.py")
+    assert spec.resources == Resources(1000, 512 * MIB)
+    assert (spec.replicas, spec.gang, spec.constraints, spec.port_names) == (1, None, (), ())
+    assert (spec.max_retries_failure, spec.max_retries_preemption, spec.stop_grace) == (
+        0,
+        100,
+        None,
+    )
+    assert spec.env == (("PYTHONUNBUFFERED", "1"),)
+
+
+def test_every_flag() -> None:
+    spec = job_spec_of(
+        flags(
+            cpu="500m",
+            memory="2GiB",
+            disk="1GiB",
+            replicas=3,
+            gang_by="zone",
+            env=("A=x=y", "PYTHONUNBUFFERED="),
+            constraint=("zone=a",),
+            port=("http",),
+            retries=2,
+            preemption_retries=0,
+            stop_grace="1m30s",
+        )
+    )
+    assert spec.resources == Resources(500, 2 * GIB, GIB)
+    assert (spec.replicas, spec.gang) == (3, Gang("zone"))
+    assert spec.env == (("A", "x=y"), ("PYTHONUNBUFFERED", ""))
+    assert spec.constraints == (Constraint("zone", ConstraintOp.EQ, ("a",)),)
+    assert spec.port_names == ("http",)
+    assert (spec.max_retries_failure, spec.max_retries_preemption) == (2, 0)
+    assert spec.stop_grace == timedelta(seconds=90)
+
+
+@pytest.mark.parametrize(
+    ("tpu", "replicas", "tasks", "gang", "chips"),
+    [
+        ("v5litepod-16", None, 4, Gang("tpu-name"), 4),
+        ("v5litepod-16", 1, 1, None, 4),
+        ("v5litepod-16", 2, 2, Gang("tpu-name"), 4),
+        ("v5litepod-8", None, 1, None, 8),
+    ],
+)
+def test_a_tpu_slice_is_used_whole(
+    tpu: str, replicas: int | None, tasks: int, gang: Gang | None, chips: int
+) -> None:
+    spec = job_spec_of(flags(tpu=tpu, replicas=replicas))
+    assert (spec.replicas, spec.gang) == (tasks, gang)
+    assert spec.resources == Resources(0, 0, 0, ((f"tpu/{tpu}", chips),))
+
+
+@pytest.mark.parametrize(
+    ("text", "op", "values"),
+    [
+        ("zone=a", ConstraintOp.EQ, ("a",)),
+        ("zone=a=b", ConstraintOp.EQ, ("a=b",)),
+        ("zone!=a", ConstraintOp.NE, ("a",)),
+        ("zone in a,b, c", ConstraintOp.IN, ("a", "b", "c")),
+        ("zone", ConstraintOp.EXISTS, ()),
+        ("!zone", ConstraintOp.NOT_EXISTS, ()),
+    ],
+)
+def test_constraints(text: str, op: ConstraintOp, values: tuple[str, ...]) -> None:
+    assert parse_constraint(text) == Constraint("zone", op, values)
+
+
+@pytest.mark.parametrize(
+    ("more", "problem"),
+    [
+        ({"cpu": "two"}, "--cpu: 'two' is not a number of cores."),
+        ({"memory": "4 gallons"}, "--memory: '4 gallons' is not a size."),
+        ({"stop_grace": "soon"}, "--stop-grace: 'soon' is not a duration."),
+        ({"tpu": "v9"}, "'v9' is no TPU type"),
+        ({"replicas": 0}, "replicas is 0."),
+        ({"retries": -1}, "max_retries_failure is -1."),
+        ({"env": ("A",)}, "--env 'A' has no value."),
+        ({"env": ("A=1", "A=2")}, "--env names A twice."),
+        ({"env": ("1A=1",)}, "is no environment variable"),
+        ({"env": ("IRIS_X=1",)}, "IRIS_X is Iris's own"),
+        ({"port": ("8080",)}, "'8080' is no port name"),
+        ({"constraint": ("zone=",)}, "--constraint 'zone=' is not understood."),
+        ({"constraint": ("zone<3",)}, "--constraint 'zone<3' is not understood."),
+        ({"constraint": ("",)}, "--constraint '' is not understood."),
+    ],
+)
+def test_what_is_wrong_is_said(more: dict[str, object], problem: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        job_spec_of(flags(**more))
+    assert problem in str(caught.value)

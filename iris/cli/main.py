@@ -1,0 +1,107 @@
+"""The `iris` command: which command it is, what surrounds it, and how its errors are shown.
+
+Exit codes: 0; 2 for a command line that cannot be understood; 1 for what goes wrong otherwise; of
+`job run`, the job's.
+"""
+
+import asyncio
+import os
+import sys
+import traceback
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from iris.cli import cluster_commands, job_commands
+from iris.cli.arguments import (
+    ClusterStatus,
+    ClusterStop,
+    Command,
+    JobCancel,
+    JobExplain,
+    JobList,
+    JobLogs,
+    JobRun,
+    JobStatus,
+    parse_arguments,
+)
+from iris.cli.context import Context
+from iris.cli.errors import UsageError
+from iris.cli.outcome import INTERRUPTED, SIGNAL_BASE
+from iris.cli.run_job import run_job
+from iris.cli.terminal import Terminal
+from iris.host.clock import SystemClock
+from iris.host.ids import RandomIds
+from iris.model.errors import Internal, IrisError
+
+_BROKEN_PIPE = SIGNAL_BASE + 13
+_DEBUG = "IRIS_DEBUG"
+
+
+def main() -> None:
+    """Runs this process's command line and exits."""
+    # gRPC's own log lines are for its developers; what goes wrong, we say. Read at the first call.
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
+    terminal = Terminal(sys.stdout, sys.stderr)
+    context = Context.of(os.environ, Path.cwd(), terminal, SystemClock(), RandomIds())
+    try:
+        code = run_command_line(sys.argv[1:], context)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Whoever read our output has gone; Python would complain once more when it flushes at the
+        # end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = _BROKEN_PIPE
+    sys.exit(code)
+
+
+def run_command_line(arguments: Sequence[str], context: Context) -> int:
+    """Carries out one command; the exit code. Errors are shown; only BrokenPipeError is raised."""
+    try:
+        return asyncio.run(_carry_out(parse_arguments(arguments), context))
+    except SystemExit as end:  # argparse's, after --help
+        return int(end.code or 0)
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except Exception as error:  # noqa: BLE001 -- whatever it is, a person has to be told
+        return _show(_first(error), context.terminal, context.environment)
+
+
+async def _carry_out(command: Command, context: Context) -> int:
+    match command:
+        case JobRun():
+            return await run_job(command, context)
+        case JobList():
+            return await job_commands.list_jobs(command, context)
+        case JobStatus():
+            return await job_commands.show_status(command, context)
+        case JobLogs():
+            return await job_commands.show_logs(command, context)
+        case JobCancel():
+            return await job_commands.cancel_job(command, context)
+        case JobExplain():
+            return await job_commands.explain(command, context)
+        case ClusterStatus():
+            return await cluster_commands.show_status(command, context)
+        case ClusterStop():
+            return await cluster_commands.stop_cluster(command, context)
+
+
+def _first(error: BaseException) -> BaseException:
+    """What went wrong first, where several things at once did."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
+
+
+def _show(error: BaseException, terminal: Terminal, environment: Mapping[str, str]) -> int:
+    if isinstance(error, BrokenPipeError):
+        raise error
+    if environment.get(_DEBUG):
+        traceback.print_exception(error)
+    if not isinstance(error, IrisError):
+        error = Internal(
+            f"Something unexpected happened: {type(error).__name__}: {error}",
+            hint=f"This is a mistake in Iris; with {_DEBUG}=1 it says where.",
+        )
+    terminal.error(error)
+    return 2 if isinstance(error, UsageError) else 1

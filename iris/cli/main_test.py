@@ -1,0 +1,216 @@
+"""The program as a whole: exit codes and how errors are shown."""
+
+import asyncio
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from iris_proto import cluster_pb2, job_pb2
+
+from iris.cli.fake_person import FakePerson
+from iris.cli.main import run_command_line
+from iris.client.fake_controller import TOKEN, FakeController
+
+
+class RunningController:
+    """A fake controller on a loop and thread of its own, so that the program under test can have
+    the main one.
+    """
+
+    def __init__(self) -> None:
+        self.fake: FakeController
+        self._loop = asyncio.new_event_loop()
+        self._stop = asyncio.Event()
+        self._ready = threading.Event()
+        self._thread = threading.Thread(target=lambda: self._loop.run_until_complete(self._serve()))
+        self._thread.start()
+        self._ready.wait()
+
+    def put(self, job: job_pb2.JobStatus) -> None:
+        """Sets a job."""
+        asyncio.run_coroutine_threadsafe(self.fake.put_job(job), self._loop).result()
+
+    def write(self, task_id: str, *lines: str) -> None:
+        """A task writes lines."""
+        asyncio.run_coroutine_threadsafe(self.fake.write(task_id, *lines), self._loop).result()
+
+    def close(self) -> None:
+        """Ends it."""
+        self._loop.call_soon_threadsafe(self._stop.set)
+        self._thread.join()
+        self._loop.close()
+
+    async def _serve(self) -> None:
+        async with FakeController().serve() as self.fake:
+            self._ready.set()
+            await self._stop.wait()
+
+
+@pytest.fixture
+def controller() -> Iterator[RunningController]:
+    running = RunningController()
+    yield running
+    running.close()
+
+
+@pytest.fixture
+def person(tmp_path: Path) -> FakePerson:
+    (tmp_path / "token").write_text(TOKEN)
+    return FakePerson(tmp_path, {"XDG_STATE_HOME": str(tmp_path)})
+
+
+def iris(person: FakePerson, controller: RunningController, *line: str) -> int:
+    return run_command_line(
+        [*line, "--address", controller.fake.address, "--token-file", "token"], person.context
+    )
+
+
+def a_job(name: str = "train", state: job_pb2.JobState = job_pb2.JOB_RUNNING) -> job_pb2.JobStatus:
+    job = job_pb2.JobStatus(job_id=f"/ann/{name}", state=state)
+    job.spec.entrypoint.argv.extend(["python3", "train.py"])
+    job.spec.replicas = 1
+    job.counts.add(state=job_pb2.TASK_RUNNING, tasks=1)
+    task = job.tasks.add(task_id=f"/ann/{name}/0", state=job_pb2.TASK_RUNNING)
+    task.attempts.add(attempt_uid="a", worker_id="cpu-1/vm-0", state=job_pb2.TASK_RUNNING)
+    return job
+
+
+def test_no_cluster_is_one_problem_and_one_hint(person: FakePerson) -> None:
+    assert run_command_line(["job", "list"], person.context) == 1
+    problem, hint = person.stderr.splitlines()
+    assert problem == "iris: No cluster runs on this machine."
+    assert "./bazelw run //tools:local_cluster" in hint
+
+
+def test_bad_usage_is_code_2(person: FakePerson) -> None:
+    assert run_command_line(["job", "run", "--cpus", "2", "--", "true"], person.context) == 2
+    assert person.stderr.splitlines()[0] == "iris: `iris job run` has no flag --cpus."
+    assert "Did you mean --cpu?" in person.stderr
+
+
+def test_a_wrong_token(person: FakePerson, controller: RunningController) -> None:
+    (person.context.folder / "token").write_text("wrong")
+    assert iris(person, controller, "job", "list") == 1
+    assert person.stderr.startswith("iris: The call has no token, or not this cluster's.")
+
+
+def test_mistakes_of_ours_are_not_thrown_at_people(
+    person: FakePerson, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def broken(arguments: object) -> None:
+        raise ZeroDivisionError("by zero")
+
+    monkeypatch.setattr("iris.cli.main.parse_arguments", broken)
+    assert run_command_line([], person.context) == 1
+    assert "ZeroDivisionError: by zero" in person.stderr
+    assert "IRIS_DEBUG=1" in person.stderr
+    assert "Traceback" not in person.stderr + capfd.readouterr().err
+
+    person.environment["IRIS_DEBUG"] = "1"
+    assert run_command_line([], person.context) == 1
+    assert "Traceback" in capfd.readouterr().err
+
+
+def test_list(person: FakePerson, controller: RunningController) -> None:
+    controller.put(a_job("one"))
+    controller.put(a_job("two", job_pb2.JOB_SUCCEEDED))
+    assert iris(person, controller, "job", "list") == 0
+    rows = [row.split() for row in person.stdout.splitlines()]
+    assert rows[0] == ["JOB", "STATE", "TASKS", "SUBMITTED", "RAN", "COMMAND"]
+    assert rows[1] == ["/ann/two", "succeeded", "1", "python3", "train.py"]
+    assert rows[2] == ["/ann/one", "running", "1", "python3", "train.py"]
+
+
+def test_an_empty_list(person: FakePerson, controller: RunningController) -> None:
+    assert iris(person, controller, "job", "list") == 0
+    assert (person.stdout, person.stderr) == ("", "iris: no jobs\n")
+
+
+def test_status(person: FakePerson, controller: RunningController) -> None:
+    controller.put(a_job())
+    assert iris(person, controller, "job", "status", "train") == 0
+    text = person.stdout
+    assert "command    python3 train.py" in text
+    assert ["0", "running", "cpu-1/vm-0", "1"] in [row.split() for row in text.splitlines()]
+
+
+def test_logs_of_a_job_by_its_bare_name(person: FakePerson, controller: RunningController) -> None:
+    controller.put(a_job())
+    controller.write("/ann/train/0", "one", "two", "three")
+    assert iris(person, controller, "job", "logs", "train", "--tail", "2") == 0
+    assert iris(person, controller, "job", "logs", "train/0", "--since", "1h") == 0
+    assert person.stdout == "two\nthree\none\ntwo\nthree\n"
+    requests = controller.fake.requests["TailLogs"]
+    assert [(request.id, request.tail) for request in requests] == [
+        ("/ann/train", 2),
+        ("/ann/train/0", 0),
+    ]
+    assert not requests[0].HasField("since")
+    assert requests[1].HasField("since")
+
+
+def test_a_job_that_is_not_there(person: FakePerson, controller: RunningController) -> None:
+    assert iris(person, controller, "job", "logs", "train") == 1
+    assert person.stderr.splitlines()[0] == "iris: There is no job /ann/train."
+
+
+def test_cancel(person: FakePerson, controller: RunningController) -> None:
+    controller.put(a_job())
+    assert iris(person, controller, "job", "cancel", "train") == 0
+    assert person.stderr.splitlines()[-1] == "iris: /ann/train: killed"
+
+
+def test_explain(person: FakePerson, controller: RunningController) -> None:
+    controller.put(a_job())
+    assert iris(person, controller, "job", "explain", "/ann/train") == 0
+    assert "task 0 running on cpu-1/vm-0" in person.stdout
+
+
+def test_cluster_status(person: FakePerson, controller: RunningController) -> None:
+    status = controller.fake.status
+    status.cluster, status.version = "fake", "1.2.3"
+    status.machine.total.cpu_millis = 2000
+    group = status.groups.add(name="tpu", platform="local", vms_per_slice=4, max_slices=1)
+    group.accelerator_variant = "v5litepod-16"
+    group.slices.add(slice_id="tpu-1", state=cluster_pb2.VM_READY)
+    status.decisions.add(
+        action=cluster_pb2.SCALE_UP,
+        reason=cluster_pb2.DEMAND,
+        summary="bought tpu-1 for /ann/train",
+    )
+    assert iris(person, controller, "cluster", "status") == 0
+    assert "machine  2 cores (nothing taken)" in person.stdout
+    assert "4 VMs (v5litepod-16)" in person.stdout
+    assert "bought tpu-1 for /ann/train" in person.stdout
+
+
+def test_stopping_an_address_is_refused(person: FakePerson, controller: RunningController) -> None:
+    assert iris(person, controller, "cluster", "stop") == 2
+    assert "--state-dir" in person.stderr
+
+
+@pytest.mark.parametrize("since", ["yesterday", "2026-13-01"])
+def test_times_that_are_none(person: FakePerson, controller: RunningController, since: str) -> None:
+    assert iris(person, controller, "job", "logs", "train", "--since", since) == 2
+    assert f"--since {since!r} is neither a duration nor a time" in person.stderr
+
+
+def test_a_reader_that_goes_away_is_no_error(tmp_path: Path) -> None:
+    """As `iris ... | head -1` makes it."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    program = "import sys; from iris.cli.main import main; sys.argv[1:] = ['job', 'run', '--help']; main()"
+    environment = {"PYTHONPATH": os.pathsep.join(sys.path), "HOME": str(tmp_path)}
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        stdout=writer,
+        stderr=subprocess.PIPE,
+        env=environment,
+        check=False,
+    )
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (141, b"")

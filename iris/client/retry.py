@@ -1,0 +1,76 @@
+"""How often and how long a call is tried again when the controller cannot be reached."""
+
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+from iris.host.clock import Clock
+from iris.model.errors import DeadlineExceeded, IrisError, Unavailable
+
+T = TypeVar("T")
+
+# Uniform between two numbers: `random.uniform`, or something predictable in tests.
+Jitter = Callable[[float, float], float]
+
+_FIRST_PAUSE_SECONDS = 0.05
+_LONGEST_PAUSE_SECONDS = 2.0
+
+
+class Patience:
+    """Pauses that double, jittered, until a period without success has lasted too long.
+
+    Args:
+        seconds: How long one period of failures may last.
+    """
+
+    def __init__(self, seconds: float, *, clock: Clock, jitter: Jitter) -> None:
+        self._seconds = seconds
+        self._clock = clock
+        self._jitter = jitter
+        self._failures = 0
+        self._failing_since = 0.0
+
+    def succeeded(self) -> None:
+        """The other side answered: the next failure begins a new period."""
+        self._failures = 0
+
+    async def pause(self, error: IrisError) -> None:
+        """Waits before the next try. Raises `error` when there is no time left for one."""
+        now = self._clock.monotonic()
+        if self._failures == 0:
+            self._failing_since = now
+        largest = min(_LONGEST_PAUSE_SECONDS, _FIRST_PAUSE_SECONDS * 2**self._failures)
+        seconds = self._jitter(largest / 2, largest)
+        if now + seconds >= self._failing_since + self._seconds:
+            raise error
+        self._failures += 1
+        await self._clock.sleep(seconds)
+
+
+async def call_with_retries(
+    attempt: Callable[[float], Awaitable[T]],
+    *,
+    within: float,
+    each_within: float,
+    clock: Clock,
+    jitter: Jitter,
+) -> T:
+    """The answer of the first attempt that the other side answers.
+
+    Args:
+        attempt: One idempotent call; it is given the seconds that it may take.
+        within: Seconds for all attempts together.
+        each_within: Seconds for one.
+
+    Raises:
+        IrisError: What the last attempt raised; at once if it says that a retry cannot help.
+    """
+    ends = clock.monotonic() + within
+    patience = Patience(within, clock=clock, jitter=jitter)
+    while True:
+        left = max(0.001, ends - clock.monotonic())
+        try:
+            return await attempt(min(left, each_within))
+        except (Unavailable, DeadlineExceeded) as error:
+            if clock.monotonic() >= ends:
+                raise
+            await patience.pause(error)

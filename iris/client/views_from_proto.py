@@ -1,0 +1,212 @@
+"""The protos of a controller's answers as views. Raises InvalidArgument for what this version of
+Iris cannot read.
+"""
+
+from datetime import UTC, datetime
+
+from iris_proto import cluster_pb2, controller_pb2, job_pb2
+
+from iris.client.views import (
+    AttemptView,
+    BudgetView,
+    ClusterView,
+    DecisionView,
+    HealthView,
+    JobView,
+    LogLine,
+    LogStream,
+    ScaleGroupView,
+    TaskView,
+    UsageView,
+    WorkerView,
+)
+from iris.model.fleet import ManagedVm, Slice
+from iris.model.ids import AttemptUid, JobId, SliceId, TaskId, WorkerId
+from iris.rpc.convert_fleet import VM_STATES
+from iris.rpc.convert_job import (
+    JOB_STATES,
+    TASK_STATES,
+    job_spec_from_proto,
+    pending_reason_from_proto,
+    resources_from_proto,
+)
+from iris.rpc.convert_values import EnumTable, timestamp_from_proto
+
+_LOG_STREAMS = EnumTable(LogStream, job_pb2.LogStream)
+_NO_TIME = datetime.fromtimestamp(0, UTC)
+
+
+def job_view(message: job_pb2.JobStatus) -> JobView:
+    """A job."""
+    return JobView(
+        job_id=JobId(message.job_id),
+        spec=job_spec_from_proto(message.spec),
+        state=JOB_STATES.from_proto(message.state),
+        error=message.error,
+        submitted_at=timestamp_from_proto(message, "submitted_at"),
+        started_at=timestamp_from_proto(message, "started_at"),
+        finished_at=timestamp_from_proto(message, "finished_at"),
+        counts=tuple(
+            (TASK_STATES.from_proto(count.state), count.tasks)
+            for count in message.counts
+            if count.tasks
+        ),
+        tasks=tuple(_task_view(task) for task in message.tasks),
+        version=message.version,
+    )
+
+
+def _task_view(message: job_pb2.TaskStatus) -> TaskView:
+    return TaskView(
+        task_id=TaskId(message.task_id),
+        index=message.index,
+        state=TASK_STATES.from_proto(message.state),
+        pending=pending_reason_from_proto(message.pending) if message.HasField("pending") else None,
+        attempts=tuple(_attempt_view(attempt) for attempt in message.attempts),
+        failures=message.failures,
+        preemptions=message.preemptions,
+    )
+
+
+def _attempt_view(message: job_pb2.AttemptStatus) -> AttemptView:
+    return AttemptView(
+        attempt_uid=AttemptUid(message.attempt_uid),
+        number=message.number,
+        worker_id=WorkerId(message.worker_id),
+        state=TASK_STATES.from_proto(message.state),
+        exit_code=message.exit_code if message.HasField("exit_code") else None,
+        signal=message.signal if message.HasField("signal") else None,
+        error=message.error,
+        assigned_at=timestamp_from_proto(message, "assigned_at"),
+        started_at=timestamp_from_proto(message, "started_at"),
+        finished_at=timestamp_from_proto(message, "finished_at"),
+        usage=_usage_view(message.usage) if message.HasField("usage") else None,
+        logs_complete=message.logs_complete,
+        ports=tuple(sorted(message.ports.items())),
+    )
+
+
+def _usage_view(message: job_pb2.Usage) -> UsageView:
+    return UsageView(
+        message.cpu_seconds, message.memory_bytes, message.peak_memory_bytes, message.processes
+    )
+
+
+def log_lines(message: controller_pb2.TailLogsResponse) -> tuple[LogLine, ...]:
+    """The lines of one message: consecutive ones of one attempt."""
+    return tuple(
+        LogLine(
+            task_id=TaskId(message.task_id),
+            attempt=message.attempt,
+            index=message.first_index + offset,
+            at=datetime.fromtimestamp(line.time_ns / 1e9, UTC),
+            stream=_LOG_STREAMS.from_proto(line.stream),
+            data=line.text,
+        )
+        for offset, line in enumerate(message.lines)
+    )
+
+
+def cluster_view(message: cluster_pb2.ClusterStatus) -> ClusterView:
+    """A cluster."""
+    return ClusterView(
+        cluster=message.cluster,
+        version=message.version,
+        started_at=timestamp_from_proto(message, "started_at"),
+        groups=tuple(_group_view(group) for group in message.groups),
+        workers=tuple(_worker_view(worker) for worker in message.workers),
+        decisions=tuple(_decision_view(decision) for decision in message.decisions),
+        machine=_budget_view(message.machine) if message.HasField("machine") else None,
+        jobs_active=message.jobs_active,
+        tasks_pending=message.tasks_pending,
+        tasks_running=message.tasks_running,
+    )
+
+
+def _group_view(message: cluster_pb2.ScaleGroupStatus) -> ScaleGroupView:
+    return ScaleGroupView(
+        name=message.name,
+        platform=message.platform,
+        vm=resources_from_proto(message.vm),
+        vms_per_slice=message.vms_per_slice,
+        min_slices=message.min_slices,
+        max_slices=message.max_slices,
+        priority=message.priority,
+        accelerator_variant=message.accelerator_variant,
+        slices=tuple(_slice(group) for group in message.slices),
+        problem=message.problem,
+    )
+
+
+def _slice(message: cluster_pb2.VmGroupStatus) -> Slice:
+    return Slice(
+        slice_id=SliceId(message.slice_id),
+        scale_group=message.scale_group,
+        state=VM_STATES.from_proto(message.state),
+        created_at=timestamp_from_proto(message, "created_at") or _NO_TIME,
+        vms=tuple(
+            ManagedVm(
+                vm.vm_id,
+                VM_STATES.from_proto(vm.state),
+                WorkerId(vm.worker_id),
+                vm.address,
+                vm.problem,
+            )
+            for vm in message.vms
+        ),
+        problem=message.problem,
+    )
+
+
+def _worker_view(message: cluster_pb2.WorkerStatus) -> WorkerView:
+    return WorkerView(
+        worker_id=WorkerId(message.worker_id),
+        incarnation_id=message.incarnation_id,
+        slice_id=SliceId(message.slice_id),
+        scale_group=message.scale_group,
+        total=resources_from_proto(message.total),
+        free=resources_from_proto(message.free),
+        attributes=tuple(sorted(message.attributes.items())),
+        connected=message.connected,
+        draining=message.draining,
+        attempts=message.attempts,
+        last_seen=timestamp_from_proto(message, "last_seen"),
+        isolation=message.isolation,
+    )
+
+
+def _decision_view(message: cluster_pb2.ScalingDecision) -> DecisionView:
+    return DecisionView(
+        at=timestamp_from_proto(message, "at") or _NO_TIME,
+        action=_words(cluster_pb2.ScalingAction.Name(message.action)),
+        reason=_words(cluster_pb2.ScalingReason.Name(message.reason)),
+        scale_group=message.scale_group,
+        slice_id=SliceId(message.slice_id) if message.slice_id else None,
+        job_id=JobId(message.job_id) if message.job_id else None,
+        summary=message.summary,
+    )
+
+
+def _words(enum_name: str) -> str:
+    """`SCALE_UP` as `scale up`."""
+    return enum_name.replace("_", " ").lower()
+
+
+def _budget_view(message: cluster_pb2.MachineBudget) -> BudgetView:
+    return BudgetView(
+        resources_from_proto(message.total),
+        resources_from_proto(message.reserved),
+        message.oversubscribed,
+    )
+
+
+def health_view(message: controller_pb2.HealthResponse) -> HealthView:
+    """A controller's health."""
+    return HealthView(
+        cluster=message.cluster,
+        version=message.version,
+        incarnation_id=message.incarnation_id,
+        started_at=timestamp_from_proto(message, "started_at"),
+        healthy=message.healthy,
+        problem=message.problem,
+    )

@@ -1,0 +1,217 @@
+"""A controller as a whole: puts its parts together, starts them and ends them in order."""
+
+import logging
+from random import Random
+
+import grpc.aio
+from iris_proto import controller_pb2_grpc, worker_pb2_grpc
+
+from iris.autoscaler.demand import CapacityPlanner, ScalingReport
+from iris.controller.attach import WorkerService
+from iris.controller.bundle_service import BundleService
+from iris.controller.bundle_store import BundleStore
+from iris.controller.log_store import LogStore
+from iris.controller.loop import ControlLoop
+from iris.controller.options import ControllerOptions
+from iris.controller.placement import Placement
+from iris.controller.service import ControllerIdentity, ControllerService
+from iris.controller.state import events
+from iris.controller.state.machine import ControllerState
+from iris.controller.store import Store
+from iris.controller.submission import SubmissionRules
+from iris.controller.watch import WatchHub
+from iris.host.clock import Clock
+from iris.host.ids import IdSource
+from iris.model.errors import FailedPrecondition
+from iris.model.ids import SliceId
+from iris.rpc.server import bind, create_server
+
+_log = logging.getLogger(__name__)
+
+DATABASE_NAME = "controller.db"
+LOG_FOLDER = "logs"
+# How long calls under way may take to end by themselves when the controller stops.
+_CALL_GRACE_SECONDS = 0.5
+
+
+class Controller:
+    """One controller on one event loop. It is the `Fleet` that its autoscaler works for.
+
+    `start` and `stop` are each called once.
+    """
+
+    def __init__(
+        self, options: ControllerOptions, *, planner: CapacityPlanner, clock: Clock, ids: IdSource
+    ) -> None:
+        self._options = options
+        self._planner = planner
+        self._clock = clock
+        self._ids = ids
+        self._hub = WatchHub()
+        self._store: Store | None = None
+        self._logs: LogStore | None = None
+        self._loop: ControlLoop | None = None
+        self._server: grpc.aio.Server | None = None
+        self._planner_started = False
+        self._address = ""
+        self._incarnation_id = ids.fresh("controller")
+
+    @property
+    def incarnation_id(self) -> str:
+        """Names this controller among all that ever ran; its Health answer says the same."""
+        return self._incarnation_id
+
+    @property
+    def address(self) -> str:
+        """`host:port`; known to those who work for the autoscaler before `start` returns."""
+        return self._address
+
+    async def start(self) -> str:
+        """Binds, recovers what was stored, starts the loop, the server and then the autoscaler.
+
+        Returns the address, `host:port`. Raises FailedPrecondition (the port is taken, another
+        controller has the state, a newer Iris wrote it) or DataLoss (it is damaged); nothing is
+        left running then, and nothing is harmed.
+        """
+        try:
+            return await self._start()
+        except BaseException:
+            await self.stop()
+            raise
+
+    async def stop(self) -> None:
+        """Ends the autoscaler, the streams, the loop and the store, in this order; waits for each.
+
+        Everything that was acknowledged is committed. Idempotent, also after a start that failed.
+        """
+        if self._planner_started:
+            self._planner_started = False
+            await self._planner.stop()
+        self._hub.close()
+        if self._loop is not None:
+            await self._loop.stop()
+        if self._server is not None:
+            await self._server.stop(_CALL_GRACE_SECONDS)
+            self._server = None
+        if self._logs is not None:
+            self._logs.close()
+        if self._store is not None:
+            self._store.close()
+
+    async def wait_failed(self) -> BaseException:
+        """What ended the loop, for the process to end with. Never returns while all is well."""
+        return await self._running.wait_failed()
+
+    # --- Fleet -------------------------------------------------------------------------------
+
+    async def drain_slice(self, slice_id: SliceId) -> bool:
+        """See iris.autoscaler.demand.Fleet."""
+        drained = False
+
+        def make(state: ControllerState) -> events.Event | None:
+            nonlocal drained
+            known = state.fleet.slices.get(slice_id)
+            drained = known is None or not known.attempts
+            return events.SliceDraining(self._clock.now(), slice_id) if drained else None
+
+        await self._running.request(make)
+        return drained
+
+    async def slice_gone(self, slice_id: SliceId, reason: str) -> None:
+        """See iris.autoscaler.demand.Fleet."""
+        event = events.SliceGone(self._clock.now(), slice_id, reason, self._running.jitter())
+        await self._running.request(lambda _: event)
+
+    def scaling_changed(self, report: ScalingReport) -> None:
+        """See iris.autoscaler.demand.Fleet."""
+        self._running.scaling_changed(report)
+
+    # --- putting it together -----------------------------------------------------------------
+
+    @property
+    def _running(self) -> ControlLoop:
+        if self._loop is None:
+            raise FailedPrecondition("The controller is not running.", hint="Start it first.")
+        return self._loop
+
+    async def _start(self) -> str:
+        options = self._options
+        self._server = create_server(options.token)
+        self._address = f"{options.host}:{bind(self._server, options.host, options.port)}"
+        self._store = Store.open(options.state_dir / DATABASE_NAME)
+        self._logs = LogStore(options.state_dir / LOG_FOLDER)
+        state = await self._recover(self._store)
+        placement = Placement(state, clock=self._clock, ids=self._ids)
+        self._loop = ControlLoop(
+            state,
+            self._store,
+            self._planner,
+            self._hub,
+            placement,
+            clock=self._clock,
+            # Seeded from the ids, so that a test that counts its ids gets the same delays again.
+            chance=Random(self._ids.fresh("seed")),
+            lost_after=options.lost_after.total_seconds(),
+        )
+        self._serve(self._server, self._loop, self._logs, placement)
+        self._loop.start()
+        await self._server.start()
+        self._planner_started = True
+        await self._planner.start(self)
+        await self._forget_vanished_slices(state)
+        _log.info("controller of %s listens on %s", options.cluster, self._address)
+        return self._address
+
+    async def _recover(self, store: Store) -> ControllerState:
+        stored = await store.load()
+        state = ControllerState(self._options.retry)
+        state.restore(
+            stored.jobs,
+            {job_id: list(tasks) for job_id, tasks in stored.tasks.items()},
+            sorted(stored.attempts, key=lambda attempt: attempt.number),
+            stored.workers,
+            self._clock.now(),
+        )
+        if stored.jobs:
+            _log.info("recovered %d jobs, %d active", len(stored.jobs), state.jobs.active)
+        return state
+
+    def _serve(
+        self, server: grpc.aio.Server, loop: ControlLoop, logs: LogStore, placement: Placement
+    ) -> None:
+        options = self._options
+        bundles = BundleStore(options.bundle_dir, max_bytes=options.max_bundle_bytes)
+        identity = ControllerIdentity(self._incarnation_id, self._clock.now())
+        service = ControllerService(
+            loop,
+            self._planner,
+            logs,
+            self._hub,
+            placement.reasons,
+            SubmissionRules(self._planner, bundles, options),
+            options,
+            identity=identity,
+            clock=self._clock,
+        )
+        workers = WorkerService(
+            loop,
+            logs,
+            self._hub,
+            options,
+            incarnation_id=identity.incarnation_id,
+            clock=self._clock,
+        )
+        controller_pb2_grpc.add_ControllerServiceServicer_to_server(service, server)
+        controller_pb2_grpc.add_BundleServiceServicer_to_server(BundleService(bundles), server)
+        worker_pb2_grpc.add_WorkerServiceServicer_to_server(workers, server)
+
+    async def _forget_vanished_slices(self, state: ControllerState) -> None:
+        """Slices that the state knows and the autoscaler did not find died with an earlier process.
+
+        Their attempts need not wait until their workers have been silent for long enough.
+        """
+        report = self._planner.report()
+        exist = {slice_.slice_id for group in report.groups for slice_ in group.slices}
+        known = {worker.record.slice_id for worker in state.fleet if not worker.connected}
+        for slice_id in sorted(known - exist - {SliceId("")}):
+            await self.slice_gone(slice_id, f"slice {slice_id} did not outlive the last controller")

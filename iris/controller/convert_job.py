@@ -1,0 +1,163 @@
+"""Records onto the wire: jobs, tasks, attempts and what a worker needs to run one."""
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+
+from iris_proto import job_pb2, worker_pb2
+
+from iris.controller.state.events import Observation
+from iris.controller.state.jobs import Job
+from iris.controller.state.machine import REPORTABLE, ControllerState
+from iris.controller.state.records import AttemptRecord, JobRecord, Usage
+from iris.controller.state.views import reason_for
+from iris.model.errors import InvalidArgument
+from iris.model.ids import AttemptUid, task_id
+from iris.model.pending import PendingReason
+from iris.model.states import TaskState
+from iris.rpc.convert_job import (
+    JOB_STATES,
+    TASK_STATES,
+    job_spec_to_proto,
+    pending_reason_to_proto,
+    resources_to_proto,
+)
+from iris.rpc.convert_values import duration_to_proto, timestamp_from_proto, timestamp_to_proto
+
+# Of each task, the latest attempts are described; the counts of failures cover all.
+ATTEMPTS_DESCRIBED = 20
+
+
+def job_status(job: Job) -> job_pb2.JobStatus:
+    """A job without its tasks."""
+    record = job.record
+    return job_pb2.JobStatus(
+        job_id=record.job_id,
+        spec=job_spec_to_proto(record.spec),
+        state=JOB_STATES.to_proto(record.state),
+        error=record.error,
+        submitted_at=timestamp_to_proto(record.submitted_at),
+        started_at=timestamp_to_proto(record.started_at),
+        finished_at=timestamp_to_proto(record.finished_at),
+        counts=[
+            job_pb2.TaskCount(state=TASK_STATES.to_proto(state), tasks=count)
+            for state, count in sorted(job.counts.items(), key=lambda item: item[0].name)
+            if count
+        ],
+        version=record.version,
+    )
+
+
+def job_status_with_tasks(
+    state: ControllerState, job: Job, reason: PendingReason | None, max_tasks: int, now: datetime
+) -> job_pb2.JobStatus:
+    """A job and its first tasks; `reason` is why those that could start do not."""
+    status = job_status(job)
+    status.tasks.extend(
+        task_status(state, job, index, reason, now)
+        for index in range(min(max_tasks, len(job.tasks)))
+    )
+    return status
+
+
+def task_status(
+    state: ControllerState, job: Job, index: int, reason: PendingReason | None, now: datetime
+) -> job_pb2.TaskStatus:
+    """A task, why it waits if it does, and its latest attempts, oldest first."""
+    task = job.tasks[index]
+    latest = list(state.jobs.attempts_of(job, index))[-ATTEMPTS_DESCRIBED:]
+    return job_pb2.TaskStatus(
+        task_id=task_id(job.job_id, index),
+        index=index,
+        state=TASK_STATES.to_proto(task.state),
+        pending=pending_reason_to_proto(reason_for(job, index, reason, now))
+        if task.state is TaskState.PENDING
+        else None,
+        attempts=[attempt_status(attempt, state.usage_of(attempt)) for attempt in latest],
+        failures=task.failures,
+        preemptions=task.preemptions,
+        error=task.error,
+    )
+
+
+def attempt_status(attempt: AttemptRecord, usage: Usage | None) -> job_pb2.AttemptStatus:
+    """An attempt and what it uses, or used."""
+    return job_pb2.AttemptStatus(
+        attempt_uid=attempt.uid,
+        number=attempt.number,
+        worker_id=attempt.worker_id,
+        state=TASK_STATES.to_proto(attempt.state),
+        exit_code=attempt.exit_code,
+        signal=attempt.signal,
+        error=attempt.error,
+        assigned_at=timestamp_to_proto(attempt.assigned_at),
+        started_at=timestamp_to_proto(attempt.started_at),
+        finished_at=timestamp_to_proto(attempt.finished_at),
+        usage=usage_to_proto(usage),
+        logs_complete=attempt.logs_complete,
+        ports=dict(attempt.ports),
+    )
+
+
+def attempt_spec(
+    job: JobRecord, attempt: AttemptRecord, peer_hosts: Iterable[str], stop_grace: timedelta
+) -> worker_pb2.AttemptSpec:
+    """What a worker needs to run it; `stop_grace` is the cluster's, for jobs without one."""
+    spec = job.spec
+    return worker_pb2.AttemptSpec(
+        task_id=attempt.task_id,
+        job_id=job.job_id,
+        task_index=attempt.index,
+        num_tasks=spec.replicas,
+        number=attempt.number,
+        entrypoint=job_pb2.Entrypoint(argv=spec.entrypoint.argv),
+        resources=resources_to_proto(spec.resources),
+        env=dict(spec.env),
+        bundle_digest=spec.bundle_digest,
+        port_names=spec.port_names,
+        stop_grace=duration_to_proto(stop_grace if spec.stop_grace is None else spec.stop_grace),
+        peer_hosts=peer_hosts,
+    )
+
+
+def observation_from_proto(message: worker_pb2.Observation, *, logs_complete: bool) -> Observation:
+    """What a worker says of an attempt.
+
+    Raises InvalidArgument for a state that it cannot report.
+    """
+    state = TASK_STATES.from_proto(message.state)
+    if state not in REPORTABLE:
+        raise InvalidArgument(
+            f"A worker reports attempt {message.attempt_uid} as {state.name}.",
+            hint=f"It can report {', '.join(sorted(known.name for known in REPORTABLE))}.",
+        )
+    return Observation(
+        attempt_uid=AttemptUid(message.attempt_uid),
+        state=state,
+        exit_code=message.exit_code if message.HasField("exit_code") else None,
+        signal=message.signal if message.HasField("signal") else None,
+        error=message.error,
+        started_at=timestamp_from_proto(message, "started_at"),
+        finished_at=timestamp_from_proto(message, "finished_at"),
+        usage=usage_from_proto(message.usage) if message.HasField("usage") else None,
+        logs_complete=logs_complete,
+        ports=tuple(sorted(message.ports.items())),
+    )
+
+
+def usage_to_proto(usage: Usage | None) -> job_pb2.Usage | None:
+    """None stays None."""
+    if usage is None:
+        return None
+    return job_pb2.Usage(
+        cpu_seconds=usage.cpu_seconds,
+        memory_bytes=usage.memory_bytes,
+        peak_memory_bytes=usage.peak_memory_bytes,
+        processes=usage.processes,
+    )
+
+
+def usage_from_proto(message: job_pb2.Usage) -> Usage:
+    """See usage_to_proto."""
+    return Usage(
+        message.cpu_seconds, message.memory_bytes, message.peak_memory_bytes, message.processes
+    )

@@ -1,0 +1,55 @@
+"""What a controller has to be told."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import timedelta
+from enum import Enum
+from pathlib import Path
+
+from iris_proto import cluster_pb2
+
+from iris.controller.state.retry import RetryPolicy
+
+
+class UnschedulablePolicy(Enum):
+    """What happens to a job that no scale group could ever run."""
+
+    REFUSE = "LaunchJob fails and names the limiting resource"
+    ACCEPT = "it waits, explained, until a configuration that fits is loaded"
+
+
+def _no_machine() -> None:
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class ControllerOptions:
+    """Nothing has a default that a cluster's configuration decides.
+
+    Attributes:
+        port: 0 takes a free one.
+        state_dir: Database and logs; exists, and is this controller's alone.
+        bundle_dir: Uploaded bundles.
+        max_bundle_bytes: Of one archive.
+        lost_after: A worker that is silent for this long is given up.
+        stop_grace: Between SIGTERM and SIGKILL, for jobs that do not say.
+        log_flush_timeout: How long an attempt's end waits for its last log lines.
+        machine: The budget of the machine that all workers share, where they do.
+    """
+
+    cluster: str
+    version: str
+    host: str
+    port: int
+    state_dir: Path
+    bundle_dir: Path
+    token: str = field(repr=False)
+    unschedulable: UnschedulablePolicy
+    max_bundle_bytes: int
+    max_replicas: int
+    lost_after: timedelta
+    heartbeat_interval: timedelta
+    stop_grace: timedelta
+    log_flush_timeout: timedelta
+    machine: Callable[[], cluster_pb2.MachineBudget | None] = _no_machine
+    retry: RetryPolicy = field(default_factory=RetryPolicy)

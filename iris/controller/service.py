@@ -1,0 +1,242 @@
+"""What users and programs ask: checks the request, has the loop do it, and answers what is
+committed.
+"""
+
+import logging
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from itertools import islice
+
+from iris_proto import cluster_pb2, controller_pb2, controller_pb2_grpc, job_pb2
+
+from iris.autoscaler.demand import CapacityPlanner
+from iris.controller.convert_cluster import add_scaling_report, worker_to_proto
+from iris.controller.convert_job import job_status, job_status_with_tasks
+from iris.controller.log_store import LogStore
+from iris.controller.log_tail import LogTail
+from iris.controller.loop import ControlLoop
+from iris.controller.options import ControllerOptions
+from iris.controller.pending_reasons import PendingReasons
+from iris.controller.state import events
+from iris.controller.state.jobs import Job
+from iris.controller.submission import SubmissionRules
+from iris.controller.watch import Watcher, WatchHub
+from iris.host.clock import Clock
+from iris.model.errors import InvalidArgument, NotFound, Unavailable
+from iris.model.ids import JobId, WorkerId, parse_job_id, parse_job_or_task_id
+from iris.model.states import TaskState
+from iris.rpc.convert_values import timestamp_to_proto
+
+_log = logging.getLogger(__name__)
+
+_DEFAULT_TASKS = 1_000
+_MAX_TASKS = 10_000
+_DEFAULT_JOBS = 100
+_MAX_JOBS = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class ControllerIdentity:
+    """Who answers."""
+
+    incarnation_id: str
+    started_at: datetime
+
+
+class ControllerService(controller_pb2_grpc.ControllerServiceServicer):
+    """See controller.proto. For the event loop of the ControlLoop."""
+
+    def __init__(
+        self,
+        loop: ControlLoop,
+        planner: CapacityPlanner,
+        logs: LogStore,
+        hub: WatchHub,
+        reasons: PendingReasons,
+        rules: SubmissionRules,
+        options: ControllerOptions,
+        *,
+        identity: ControllerIdentity,
+        clock: Clock,
+    ) -> None:
+        self._loop = loop
+        self._state = loop.state
+        self._planner = planner
+        self._logs = logs
+        self._hub = hub
+        self._reasons = reasons
+        self._rules = rules
+        self._options = options
+        self._identity = identity
+        self._clock = clock
+
+    async def LaunchJob(
+        self, request: controller_pb2.LaunchJobRequest, context: object
+    ) -> controller_pb2.LaunchJobResponse:
+        """Answers once the job survives a crash."""
+        job_id = parse_job_id(request.job_id)
+        spec = self._rules.read(request.spec)
+        await self._loop.settled()
+        known = self._state.jobs.get(job_id)
+        if known is None or known.record.spec != spec:
+            if known is None:
+                self._rules.check(job_id, spec)
+            submitted = events.JobSubmitted(self._clock.now(), job_id, spec)
+            effects = await self._loop.request(lambda _: submitted)
+            created = bool(effects.submitted)
+        else:
+            created = False
+        return controller_pb2.LaunchJobResponse(
+            job=self._describe(self._job(job_id), 0), created=created
+        )
+
+    async def GetJob(
+        self, request: controller_pb2.GetJobRequest, context: object
+    ) -> job_pb2.JobStatus:
+        """A job and its tasks."""
+        await self._loop.settled()
+        return self._describe(self._job(parse_job_id(request.job_id)), request.max_tasks)
+
+    async def ListJobs(
+        self, request: controller_pb2.ListJobsRequest, context: object
+    ) -> controller_pb2.ListJobsResponse:
+        """Newest first; a page at a time."""
+        limit = _within(request.limit, _DEFAULT_JOBS, _MAX_JOBS, "limit")
+        if request.before < 0:
+            raise InvalidArgument(
+                f"before is {request.before}.", hint="Use `next` of the last page."
+            )
+        await self._loop.settled()
+        found = (
+            job
+            for job in self._state.jobs.newest_first(request.before or None)
+            if job.job_id.startswith(request.prefix)
+            and not (request.active_only and job.record.state.is_terminal)
+        )
+        page = list(islice(found, limit + 1))
+        more = len(page) > limit
+        return controller_pb2.ListJobsResponse(
+            jobs=[job_status(job) for job in page[:limit]],
+            next=page[limit - 1].record.number if more else 0,
+        )
+
+    async def WatchJob(
+        self, request: controller_pb2.WatchJobRequest, context: object
+    ) -> AsyncIterator[job_pb2.JobStatus]:
+        """A slow watcher skips versions, but never the last."""
+        job_id = parse_job_id(request.job_id)
+        with self._hub.watch(job_id) as watcher:
+            while True:
+                await self._loop.settled()
+                watcher.clear()
+                job = self._job(job_id)
+                status = self._describe(job, request.max_tasks)
+                ended = job.record.state.is_terminal
+                yield status
+                if ended:
+                    return
+                await self._next_version(watcher)
+
+    async def _next_version(self, watcher: Watcher) -> None:
+        while True:
+            await watcher.wait()
+            if watcher.closed:
+                raise Unavailable("The controller is stopping.", hint="Ask again in a while.")
+            if watcher.job_changed:
+                return
+            watcher.clear()  # only log lines
+
+    async def TerminateJob(
+        self, request: controller_pb2.TerminateJobRequest, context: object
+    ) -> job_pb2.JobStatus:
+        """Answers once it is certain to end, which may be before it has."""
+        job_id = parse_job_id(request.job_id)
+        event = events.TerminateRequested(self._clock.now(), job_id, request.reason)
+        await self._loop.request(lambda _: event)
+        return self._describe(self._job(job_id), 0)
+
+    async def TailLogs(
+        self, request: controller_pb2.TailLogsRequest, context: object
+    ) -> AsyncIterator[controller_pb2.TailLogsResponse]:
+        """Of a job or a task."""
+        job_id, index = parse_job_or_task_id(request.id)
+        if request.tail < 0:
+            raise InvalidArgument(f"tail is {request.tail}.", hint="0 means all lines.")
+        await self._loop.settled()
+        job = self._job(job_id)
+        if index is not None and index >= len(job.tasks):
+            raise NotFound(f"{job_id} has no task {index}.", hint=f"It has {len(job.tasks)}.")
+        with self._hub.watch(job_id) as watcher:
+            tail = LogTail(
+                self._state,
+                self._logs,
+                job,
+                range(len(job.tasks)) if index is None else [index],
+                tail=request.tail,
+                since_ns=request.since.ToNanoseconds() if request.HasField("since") else 0,
+            )
+            messages = tail.follow(watcher) if request.follow else tail.so_far()
+            async for message in messages:
+                yield message
+
+    async def GetClusterStatus(
+        self, request: controller_pb2.GetClusterStatusRequest, context: object
+    ) -> cluster_pb2.ClusterStatus:
+        """Groups, slices, decisions, workers and counts, as of now."""
+        await self._loop.settled()
+        state, tasks = self._state, self._state.jobs.counts
+        status = cluster_pb2.ClusterStatus(
+            cluster=self._options.cluster,
+            version=self._options.version,
+            started_at=timestamp_to_proto(self._identity.started_at),
+            workers=[
+                worker_to_proto(state.fleet, worker, self._last_seen(worker.record.worker_id))
+                for worker in state.fleet
+            ],
+            machine=self._options.machine(),
+            jobs_active=state.jobs.active,
+            tasks_pending=tasks[TaskState.PENDING],
+            tasks_running=tasks[TaskState.RUNNING],
+        )
+        add_scaling_report(status, self._planner.report())
+        return status
+
+    async def Health(
+        self, request: controller_pb2.HealthRequest, context: object
+    ) -> controller_pb2.HealthResponse:
+        """Whether the loop turns."""
+        return controller_pb2.HealthResponse(
+            cluster=self._options.cluster,
+            version=self._options.version,
+            incarnation_id=self._identity.incarnation_id,
+            started_at=timestamp_to_proto(self._identity.started_at),
+            healthy=not self._loop.problem,
+            problem=self._loop.problem,
+        )
+
+    def _job(self, job_id: JobId) -> Job:
+        job = self._state.jobs.get(job_id)
+        if job is None:
+            raise NotFound(
+                f"There is no job {job_id}.", hint="`iris job list` shows those there are."
+            )
+        return job
+
+    def _describe(self, job: Job, max_tasks: int) -> job_pb2.JobStatus:
+        tasks = _within(max_tasks, _DEFAULT_TASKS, _MAX_TASKS, "max_tasks")
+        reason = self._reasons.of(job.job_id)
+        return job_status_with_tasks(self._state, job, reason, tasks, self._clock.now())
+
+    def _last_seen(self, worker_id: WorkerId) -> datetime | None:
+        heard = self._loop.silence.last_heard(worker_id)
+        if heard is None:
+            return None
+        return self._clock.now() - timedelta(seconds=self._clock.monotonic() - heard)
+
+
+def _within(value: int, default: int, most: int, name: str) -> int:
+    """A caller's limit. Raises InvalidArgument for a negative one."""
+    if value < 0:
+        raise InvalidArgument(f"{name} is {value}.", hint=f"0 means {default}.")
+    return min(value or default, most)

@@ -1,0 +1,500 @@
+"""Jobs without gangs, workers, terminations and observations: one story per test."""
+
+from datetime import timedelta
+
+import pytest
+
+from iris.controller.state import events
+from iris.controller.state.effects import Effects
+from iris.controller.state.records import StopIntent
+from iris.controller.state.retry import RetryPolicy
+from iris.controller.state.scenario import JOB, START, TASK, WORKER_TOTAL, Scenario, spec
+from iris.model.errors import AlreadyExists, Internal, NotFound
+from iris.model.ids import AttemptUid, SliceId, WorkerId
+from iris.model.states import JobState, TaskState
+
+PENDING, ASSIGNED, BUILDING, RUNNING = (
+    TaskState.PENDING,
+    TaskState.ASSIGNED,
+    TaskState.BUILDING,
+    TaskState.RUNNING,
+)
+SUCCEEDED, FAILED, KILLED = TaskState.SUCCEEDED, TaskState.FAILED, TaskState.KILLED
+WORKER_FAILED = TaskState.WORKER_FAILED
+
+
+@pytest.fixture
+def world() -> Scenario:
+    world = Scenario()
+    world.attach("w1")
+    world.attach("w2")
+    return world
+
+
+def test_a_task_goes_its_way(world: Scenario) -> None:
+    world.submit(spec())
+    assert world.job_state() is JobState.PENDING
+    effects = world.assign((0, "w1"))
+    uid = world.uid(0)
+    assert list(effects.run) == [("w1", uid)]
+    assert world.free("w1") == WORKER_TOTAL - TASK
+    for state in (BUILDING, RUNNING):
+        world.observe(uid, state)
+        assert world.states() == [state]
+    assert world.job_state() is JobState.RUNNING
+    effects = world.end(0, SUCCEEDED, exit_code=0)
+    assert list(effects.acknowledge) == [("w1", uid)]
+    assert world.states() == [SUCCEEDED]
+    assert world.job_state() is JobState.SUCCEEDED
+    assert world.job().record.finished_at == world.now
+    assert world.attempt(uid).exit_code == 0
+    assert world.free("w1") == WORKER_TOTAL
+
+
+def test_the_same_job_twice_is_one_job(world: Scenario) -> None:
+    assert world.submit(spec(3)).submitted == {JOB: None}
+    version = world.job().record.version
+    effects = world.submit(spec(3))
+    assert not effects.submitted
+    assert not effects.jobs
+    assert world.job().record.version == version
+
+
+def test_the_same_job_after_it_has_ended_is_still_that_job(world: Scenario) -> None:
+    world.submit(spec())
+    world.terminate()
+    world.submit(spec())
+    assert world.job_state() is JobState.KILLED
+
+
+def test_another_spec_under_the_same_name_is_refused_and_changes_nothing(world: Scenario) -> None:
+    world.submit(spec(3))
+    before = world.job().record
+    with pytest.raises(AlreadyExists, match="/alice/job"):
+        world.submit(spec(4))
+    assert world.job().record == before
+
+
+def test_every_change_makes_a_new_version(world: Scenario) -> None:
+    world.submit(spec(2, failures=1))
+    seen = [world.job().record.version]
+    for step in (
+        lambda: world.assign((0, "w1"), (1, "w2")),
+        lambda: world.run(0),
+        lambda: world.end(0, FAILED),
+        lambda: world.pass_time(10),
+        lambda: world.terminate(),
+        lambda: world.end(1, KILLED),
+    ):
+        step()
+        seen.append(world.job().record.version)
+    assert seen == sorted(set(seen))
+
+
+# --- failures and retries --------------------------------------------------------------------
+
+
+def test_without_a_budget_a_failure_is_for_good_and_ends_the_job(world: Scenario) -> None:
+    world.submit(spec(3))
+    world.assign((0, "w1"), (1, "w1"))
+    world.run(0, 1)
+    effects = world.end(0, FAILED, exit_code=3)
+    assert world.states() == [FAILED, RUNNING, KILLED]
+    assert list(effects.stop) == [("w1", world.uid(1))]
+    assert world.attempt(world.uid(1)).stop is StopIntent.KILL
+    assert world.job_state() is JobState.RUNNING
+    world.end(1, KILLED)
+    assert world.states() == [FAILED, KILLED, KILLED]
+    assert world.job_state() is JobState.FAILED
+    assert "/alice/job/0 failed for good" in world.job().record.error
+    assert "exit code 3" in world.job().record.error
+    assert "/alice/job/0" in world.task(1).error
+    assert world.task(2).error == world.job().record.error
+    assert world.free("w1") == WORKER_TOTAL
+
+
+def test_a_failure_within_the_budget_waits_avoids_the_worker_and_runs_again(
+    world: Scenario,
+) -> None:
+    world.submit(spec(failures=1))
+    world.assign((0, "w1"))
+    first = world.uid(0)
+    world.end(0, FAILED, exit_code=3)
+    task = world.task(0)
+    assert (task.state, task.failures, task.avoid) == (PENDING, 1, ("w1",))
+    assert task.not_before is not None
+    assert task.not_before > world.now
+    assert world.state.next_due() == task.not_before
+    assert not world.job().ready
+    world.pass_time((task.not_before - world.now).total_seconds())
+    assert list(world.job().ready) == [0]
+    assert world.state.next_due() is None
+    world.assign((0, "w2"))
+    assert world.attempt(world.uid(0)).number == 1
+    assert world.attempt(first).exit_code == 3
+    world.end(0, FAILED, exit_code=4)
+    assert world.job_state() is JobState.FAILED
+
+
+@pytest.mark.parametrize("budget", [0, 1, 3])
+def test_the_failure_budget_is_exact(world: Scenario, budget: int) -> None:
+    world.submit(spec(failures=budget, preemptions=0))
+    for attempt in range(budget + 1):
+        assert world.job_state() is not JobState.FAILED, attempt
+        world.pass_time(1000)
+        world.assign((0, "w1"))
+        world.end(0, FAILED)
+    assert world.job_state() is JobState.FAILED
+
+
+@pytest.mark.parametrize("budget", [0, 1, 3])
+def test_the_preemption_budget_is_exact_and_apart(world: Scenario, budget: int) -> None:
+    world.submit(spec(failures=0, preemptions=budget))
+    for attempt in range(budget + 1):
+        assert world.job_state() is not JobState.FAILED, attempt
+        world.pass_time(1000)
+        world.assign((0, "w1"))
+        world.lose("w1")
+        world.attach("w1")
+    assert world.states() == [WORKER_FAILED]
+    assert world.job_state() is JobState.FAILED
+    assert "max_retries_preemption" in world.job().record.error
+
+
+def test_a_worker_that_ends_an_attempt_unasked_counts_as_preemption(world: Scenario) -> None:
+    world.submit(spec(failures=0))
+    world.assign((0, "w1"))
+    world.end(0, KILLED)
+    assert (world.task(0).state, world.task(0).failures, world.task(0).preemptions) == (
+        PENDING,
+        0,
+        1,
+    )
+
+
+def test_delays_double_up_to_a_limit_and_depend_on_chance() -> None:
+    policy = RetryPolicy(base=timedelta(seconds=1), longest=timedelta(seconds=60))
+    least = [policy.delay(retry, 0.0).total_seconds() for retry in range(1, 9)]
+    assert least == [0.5, 1, 2, 4, 8, 16, 30, 30]
+    assert policy.delay(1, 0.999).total_seconds() == pytest.approx(1, abs=0.01)
+    assert policy.delay(10_000, 0.5) <= timedelta(seconds=60)
+
+
+def test_a_job_has_a_limit_of_retries_whatever_its_tasks_budgets_are() -> None:
+    world = Scenario(RetryPolicy(job_minimum=3, job_factor=1))
+    world.attach("w1")
+    world.submit(spec(2, failures=1000))
+    for _ in range(3):
+        world.pass_time(1000)
+        world.assign((0, "w1"))
+        world.end(0, FAILED)
+    assert world.states() == [PENDING, PENDING]
+    world.pass_time(1000)
+    world.assign((1, "w1"))
+    world.end(1, FAILED)
+    assert world.states() == [KILLED, FAILED]
+    assert "used up its 3 retries" in world.job().record.error
+
+
+def test_the_worker_that_failed_last_is_remembered_last_and_memory_is_bounded() -> None:
+    world = Scenario(RetryPolicy(avoided=2))
+    for worker in ("w1", "w2", "w3"):
+        world.attach(worker)
+    world.submit(spec(failures=10))
+    for worker in ("w1", "w2", "w1", "w3"):
+        world.pass_time(1000)
+        world.assign((0, worker))
+        world.end(0, FAILED)
+    assert world.task(0).avoid == ("w1", "w3")
+
+
+# --- termination -----------------------------------------------------------------------------
+
+
+def test_termination_kills_what_waits_and_stops_what_runs(world: Scenario) -> None:
+    world.submit(spec(2))
+    world.assign((0, "w1"))
+    world.run(0)
+    effects = world.terminate("enough")
+    assert world.states() == [RUNNING, KILLED]
+    assert list(effects.stop) == [("w1", world.uid(0))]
+    assert world.free("w1") == WORKER_TOTAL - TASK, "given back only when the end was observed"
+    assert not world.terminate("again").stop
+    world.end(0, KILLED)
+    assert world.job_state() is JobState.KILLED
+    assert world.job().record.error == "Terminated: enough"
+    assert world.free("w1") == WORKER_TOTAL
+
+
+@pytest.mark.parametrize(
+    ("end", "task", "job"),
+    [
+        (SUCCEEDED, SUCCEEDED, JobState.SUCCEEDED),
+        (FAILED, KILLED, JobState.KILLED),
+        (KILLED, KILLED, JobState.KILLED),
+    ],
+)
+def test_how_a_stopped_attempt_ends(
+    world: Scenario, end: TaskState, task: TaskState, job: JobState
+) -> None:
+    world.submit(spec(failures=5))
+    world.assign((0, "w1"))
+    world.run(0)
+    world.terminate()
+    world.end(0, end, exit_code=1)
+    assert world.states() == [task]
+    assert world.job_state() is job
+    assert world.attempt(world.uid(0)).state is end, "what was observed stays"
+
+
+def test_a_lost_worker_ends_what_was_to_stop_there(world: Scenario) -> None:
+    world.submit(spec())
+    world.assign((0, "w1"))
+    world.terminate()
+    world.lose("w1")
+    assert world.states() == [KILLED]
+    assert world.job_state() is JobState.KILLED
+
+
+def test_termination_while_a_retry_waits(world: Scenario) -> None:
+    world.submit(spec(failures=1))
+    world.assign((0, "w1"))
+    world.end(0, FAILED)
+    world.terminate()
+    assert world.states() == [KILLED]
+    assert world.state.next_due() is None
+    world.pass_time(1000)
+    assert world.states() == [KILLED]
+
+
+def test_a_job_that_has_ended_stays_as_it_is(world: Scenario) -> None:
+    world.submit(spec())
+    world.assign((0, "w1"))
+    world.end(0, SUCCEEDED)
+    record = world.job().record
+    assert not world.terminate().jobs
+    assert world.job().record == record
+
+
+def test_terminating_what_is_not_there(world: Scenario) -> None:
+    with pytest.raises(NotFound, match="/alice/other"):
+        world.terminate(job_id="/alice/other")
+
+
+# --- observations ----------------------------------------------------------------------------
+
+
+def test_a_repeated_end_changes_nothing_and_is_acknowledged_again(world: Scenario) -> None:
+    world.submit(spec())
+    world.assign((0, "w1"))
+    world.end(0, SUCCEEDED)
+    record = world.job().record
+    effects = world.end(0, SUCCEEDED)
+    assert list(effects.acknowledge) == [("w1", world.uid(0))]
+    assert not effects.jobs
+    assert not effects.attempts
+    assert world.job().record == record
+    assert world.free("w1") == WORKER_TOTAL
+
+
+def test_an_end_is_not_overwritten_by_another(world: Scenario) -> None:
+    world.submit(spec())
+    world.assign((0, "w1"))
+    world.end(0, SUCCEEDED)
+    world.end(0, FAILED)
+    assert world.attempt(world.uid(0)).state is SUCCEEDED
+    assert world.job_state() is JobState.SUCCEEDED
+
+
+def test_an_older_observation_that_comes_late_changes_nothing(world: Scenario) -> None:
+    world.submit(spec())
+    world.assign((0, "w1"))
+    world.run(0)
+    assert not world.observe(world.uid(0), BUILDING).jobs
+    assert world.states() == [RUNNING]
+
+
+@pytest.mark.parametrize("state", [BUILDING, RUNNING, SUCCEEDED, FAILED, KILLED])
+def test_attempts_that_nobody_knows_are_stopped_or_forgotten(
+    world: Scenario, state: TaskState
+) -> None:
+    effects = world.observe("never-heard-of", state, worker="w1")
+    told, other = (
+        (effects.acknowledge, effects.stop)
+        if state.is_terminal
+        else (effects.stop, effects.acknowledge)
+    )
+    assert list(told) == [("w1", "never-heard-of")]
+    assert not other
+
+
+@pytest.mark.parametrize(("worker", "incarnation"), [("w2", "one"), ("w1", "two")])
+def test_an_observation_from_another_process_is_stale(
+    world: Scenario, worker: str, incarnation: str
+) -> None:
+    world.submit(spec())
+    world.assign((0, "w1"))
+    effects = world.observe(world.uid(0), SUCCEEDED, worker=worker, incarnation=incarnation)
+    assert list(effects.acknowledge) == [(worker, world.uid(0))]
+    assert world.states() == [ASSIGNED]
+
+
+def test_usage_alone_is_no_news(world: Scenario) -> None:
+    world.submit(spec())
+    world.assign((0, "w1"))
+    world.run(0)
+    uid, worker = world.uid(0), WorkerId("w1")
+
+    def news(state: TaskState, ports: tuple[tuple[str, int], ...] = ()) -> bool:
+        return world.state.is_news(worker, "one", events.Observation(uid, state, ports=ports))
+
+    assert not news(RUNNING)
+    assert news(RUNNING, (("http", 80),))
+    assert news(SUCCEEDED)
+    world.end(0, SUCCEEDED)
+    assert news(SUCCEEDED), "it has to be acknowledged again"
+    unknown = events.Observation(AttemptUid("unknown"), RUNNING)
+    assert world.state.is_news(worker, "one", unknown)
+
+
+# --- workers ---------------------------------------------------------------------------------
+
+
+def test_a_stream_that_breaks_costs_nothing(world: Scenario) -> None:
+    world.submit(spec(2))
+    world.assign((0, "w1"))
+    world.run(0)
+    world.detach("w1")
+    assert world.states()[0] is RUNNING
+    worker = world.state.fleet.get(WorkerId("w1"))
+    assert worker is not None
+    view = world.state.fleet.view(worker)
+    assert (view.accepting, view.not_accepting) == (False, "silent")
+    world.attach("w1", running=(world.uid(0),))
+    assert world.state.fleet.view(worker).accepting
+    assert world.states()[0] is RUNNING
+    assert world.free("w1") == WORKER_TOTAL - TASK
+
+
+def test_an_old_streams_end_does_not_disconnect_the_new_process(world: Scenario) -> None:
+    world.attach("w1", incarnation="two")
+    world.detach("w1", incarnation="one")
+    world.lose("w1", incarnation="one")
+    worker = world.state.fleet.get(WorkerId("w1"))
+    assert worker is not None
+    assert worker.connected
+
+
+def test_a_new_process_under_the_same_worker_id_has_nothing_of_the_old_one(world: Scenario) -> None:
+    world.submit(spec())
+    world.assign((0, "w1"))
+    world.run(0)
+    old = world.uid(0)
+    world.attach("w1", incarnation="two", running=(old,))
+    assert world.attempt(old).state is WORKER_FAILED
+    assert "started anew" in world.attempt(old).error
+    assert not world.attempt(old).logs_complete
+    assert world.states() == [PENDING]
+    assert world.free("w1") == WORKER_TOTAL
+
+
+def test_an_attempt_that_never_arrived_is_sent_again(world: Scenario) -> None:
+    world.submit(spec())
+    world.assign((0, "w1"))
+    world.detach("w1")
+    world.attach("w1")
+    assert world.states() == [ASSIGNED]
+    assert world.state.is_wanted(world.attempt(world.uid(0)))
+
+
+def test_an_attempt_that_never_arrived_and_was_terminated_is_over(world: Scenario) -> None:
+    world.submit(spec())
+    world.assign((0, "w1"))
+    world.detach("w1")
+    world.terminate()
+    assert world.states() == [ASSIGNED]
+    world.attach("w1")
+    assert world.states() == [KILLED]
+    assert world.free("w1") == WORKER_TOTAL
+
+
+def test_an_attempt_that_ran_and_is_named_no_more_is_lost(world: Scenario) -> None:
+    world.submit(spec())
+    world.assign((0, "w1"))
+    world.run(0)
+    world.detach("w1")
+    world.attach("w1")
+    assert world.states() == [PENDING]
+    assert world.task(0).preemptions == 1
+    assert world.free("w1") == WORKER_TOTAL
+
+
+def test_what_was_given_up_occupies_its_place_until_its_worker_has_stopped_it(
+    world: Scenario,
+) -> None:
+    world.submit(spec())
+    world.assign((0, "w1"))
+    world.run(0)
+    old = world.uid(0)
+    world.lose("w1")
+    assert world.states() == [PENDING]
+    world.attach("w1", running=(old,))
+    assert not world.state.is_wanted(world.attempt(old))
+    assert world.free("w1") == WORKER_TOTAL - TASK
+    effects = world.observe(old, SUCCEEDED)
+    assert list(effects.acknowledge) == [("w1", old)]
+    assert world.attempt(old).state is WORKER_FAILED
+    assert world.free("w1") == WORKER_TOTAL
+
+
+def test_a_slice_that_is_gone_takes_its_workers_along(world: Scenario) -> None:
+    world.submit(spec(2))
+    world.assign((0, "w1"), (1, "w2"))
+    effects = world.apply(events.SliceGone(world.now, SliceId("s1"), "preempted", 0.5))
+    assert world.states() == [PENDING, PENDING]
+    assert set(effects.workers) == {"w1", "w2"}
+    assert len(world.state.fleet) == 0
+    assert not world.state.fleet.slices
+    first, second = world.task(0).not_before, world.task(1).not_before
+    assert first is not None
+    assert second is not None
+    assert first != second, "what was lost together is not retried together"
+
+
+def test_a_draining_slice_takes_no_work_also_on_workers_that_come_later(world: Scenario) -> None:
+    world.apply(events.SliceDraining(world.now, SliceId("s1")))
+    world.attach("w3")
+    for name in ("w1", "w3"):
+        worker = world.state.fleet.get(WorkerId(name))
+        assert worker is not None
+        assert world.state.fleet.view(worker).not_accepting == "draining"
+
+
+# --- what must never happen ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("worker", ["w1", "gone", "silent", "small"])
+def test_a_placement_that_cannot_be_is_an_error_with_the_story(
+    world: Scenario, worker: str
+) -> None:
+    world.attach("small", total=TASK - TASK)
+    world.attach("silent")
+    world.detach("silent")
+    world.submit(spec())
+    if worker == "w1":
+        world.assign((0, "w1"))
+    with pytest.raises(Internal, match="/alice/job/0"):
+        world.assign((0, worker))
+
+
+def test_an_impossible_transition_tells_the_tasks_story(world: Scenario) -> None:
+    world.submit(spec())
+    world.assign((0, "w1"))
+    world.run(0)
+    world.end(0, SUCCEEDED)
+    with pytest.raises(Internal) as caught:
+        world.state.jobs.move_task(world.job(), 0, RUNNING, "a bug", START, Effects())
+    text = str(caught.value)
+    assert "/alice/job/0 cannot go from SUCCEEDED to RUNNING: a bug" in text
+    for step in ("PENDING -> ASSIGNED", "ASSIGNED -> RUNNING", "RUNNING -> SUCCEEDED", "on w1"):
+        assert step in text

@@ -1,0 +1,8 @@
+"""What survives the controller: an append-only table of events, and tables of the present state, in
+one SQLite file.
+"""
+
+from iris.controller.store.changes import Changes, Recovered
+from iris.controller.store.store import Store
+
+__all__ = ["Changes", "Recovered", "Store"]

@@ -1,0 +1,76 @@
+"""Tests of a cluster as a whole, and of finding those that run."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from iris.lifecycle.cluster_manager import ClusterManager
+from iris.lifecycle.create import create_controller
+from iris.lifecycle.discovery import find_local_cluster, find_local_clusters
+from iris.lifecycle.local import LocalController
+from iris.lifecycle.sample_cluster import sample_config
+from iris.lifecycle.state_folder import StateFolder
+from iris.model.errors import InvalidArgument, Unavailable
+from iris.rpc.health import check_health
+from iris.testing.leaks import LeakCheck
+
+
+@pytest.fixture(autouse=True)
+def _nothing_is_left() -> Iterator[None]:
+    with LeakCheck():
+        yield
+
+
+def test_from_start_to_stop(tmp_path: Path) -> None:
+    manager = ClusterManager(sample_config(tmp_path / "unused"), state_dir=tmp_path / "state")
+    assert manager.is_local
+    with pytest.raises(Unavailable, match="Cluster 'sample' is not running"), manager.connect():
+        pass
+    try:
+        status = manager.start()
+        with manager.connect() as connection:
+            assert connection.address == status.address
+            assert connection.token == StateFolder(tmp_path / "state").read_token()
+            assert connection.token not in repr(connection)
+            health = check_health(connection.address, timedelta(seconds=10))
+            assert health.cluster == "sample"
+        assert manager.reload().healthy
+    finally:
+        manager.stop()
+    assert not (tmp_path / "unused").exists()
+    with pytest.raises(Unavailable), manager.connect():
+        pass
+
+
+def test_which_controller() -> None:
+    config = sample_config(Path("/nowhere"))
+    assert isinstance(create_controller(config), LocalController)
+    config.controller_vm.ClearField("local")
+    with pytest.raises(InvalidArgument, match="does not say where the controller runs"):
+        create_controller(config)
+
+
+def test_finding_clusters(tmp_path: Path) -> None:
+    root = tmp_path / "iris"
+    assert find_local_clusters(root) == ()
+    one = ClusterManager(sample_config(root / "one"))
+    two = ClusterManager(sample_config(root / "two"))
+    (root / "empty").mkdir(parents=True)
+    (root / "file").touch()
+    try:
+        address = one.start().address
+        (found,) = find_local_clusters(root)
+        assert (found.name, found.folder.path) == ("sample", root / "one")
+        assert found.status.healthy
+        assert found.connection().address == address
+        two.start()
+        assert [cluster.folder.path.name for cluster in find_local_clusters(root)] == ["one", "two"]
+        one.stop()
+        assert find_local_cluster(root / "one") is None
+        assert find_local_cluster(root / "two") is not None
+    finally:
+        one.stop()
+        two.stop()
+    assert find_local_clusters(root) == ()

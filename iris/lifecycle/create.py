@@ -1,0 +1,25 @@
+"""The kind of controller that a configuration asks for."""
+
+from pathlib import Path
+
+from iris_proto import config_pb2
+
+from iris.lifecycle.local import LocalController
+from iris.lifecycle.protocol import ControllerProtocol
+from iris.model.errors import InvalidArgument
+
+
+def create_controller(
+    config: config_pb2.ClusterConfig, *, state_dir: Path | None = None, attached: bool = False
+) -> ControllerProtocol:
+    """See LocalController for `state_dir` and `attached`. Raises InvalidArgument where none is
+    named.
+    """
+    match config.controller_vm.WhichOneof("kind"):
+        case "local":
+            return LocalController(config, state_dir=state_dir, attached=attached)
+        case _:
+            raise InvalidArgument(
+                "controller_vm does not say where the controller runs.",
+                hint="Name one, e.g. local.",
+            )

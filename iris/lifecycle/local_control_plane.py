@@ -1,0 +1,151 @@
+"""All parts of a cluster on this machine, put together: the one place that knows the controller,
+the autoscaler and the local platform.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+
+from iris_proto import config_pb2
+
+from iris.autoscaler.autoscaler import Autoscaler, AutoscalerSettings
+from iris.config.budget import machine_budget
+from iris.config.groups import scale_groups_of
+from iris.controller.controller import Controller
+from iris.controller.options import ControllerOptions, UnschedulablePolicy
+from iris.host.budget import this_machine
+from iris.host.clock import Clock
+from iris.host.ids import IdSource
+from iris.lifecycle.handshake import Launch
+from iris.lifecycle.state_folder import StateFolder, working_folders_of
+from iris.platforms.local.budget import MachineBudget
+from iris.platforms.local.machine import LocalMachine, LocalMachineOptions
+from iris.platforms.local.vm_manager import LocalVmManager, WorkerHosting
+from iris.version import VERSION
+
+_log = logging.getLogger(__name__)
+
+_LOOPBACK = "127.0.0.1"
+_HOSTINGS = {
+    config_pb2.IN_PROCESS: WorkerHosting.IN_PROCESS,
+    config_pb2.SUBPROCESS: WorkerHosting.SUBPROCESS,
+}
+_POLICIES = {
+    config_pb2.REFUSE: UnschedulablePolicy.REFUSE,
+    config_pb2.ACCEPT: UnschedulablePolicy.ACCEPT,
+}
+
+
+class LocalControlPlane:
+    """One cluster, from `start` to `stop`. Belongs to one event loop; make it there."""
+
+    def __init__(
+        self, launch: Launch, folder: StateFolder, *, token: str, clock: Clock, ids: IdSource
+    ) -> None:
+        self._config = launch.config
+        working = working_folders_of(self._config, folder)
+        self._machine = LocalMachine(
+            LocalMachineOptions(
+                # The first machines are made while the controller is still starting.
+                controller_address=lambda: self._controller.address,
+                token=token,
+                cache_dir=working.cache,
+                inherit_env=launch.inherit_env,
+                stop_grace=self._config.worker.stop_grace.ToTimedelta(),
+                bundle_cache_bytes=self._config.worker.bundle_cache_size,
+            ),
+            MachineBudget(
+                machine_budget(self._config, this_machine(folder.path)),
+                oversubscribe=self._config.controller_vm.local.machine.oversubscribe,
+            ),
+            clock=clock,
+            ids=ids,
+        )
+        self._managers = [
+            LocalVmManager(group, self._machine, hosting=_hosting(self._config, group.name))
+            for group in scale_groups_of(self._config)
+        ]
+        self._autoscaler = Autoscaler(
+            self._managers, _autoscaler_settings(self._config), clock=clock, ids=ids
+        )
+        self._controller = Controller(
+            _controller_options(self._config, folder, token, self._machine),
+            planner=self._autoscaler,
+            clock=clock,
+            ids=ids,
+        )
+
+    @property
+    def incarnation(self) -> str:
+        """The controller's, as its Health answer says it."""
+        return self._controller.incarnation_id
+
+    async def start(self) -> str:
+        """Serves from then on; returns `host:port`. Raises FailedPrecondition where the port or the
+        state cannot be had.
+        """
+        return await self._controller.start()
+
+    async def wait_failed(self) -> BaseException:
+        """Returns only if something ended that must not."""
+        return await self._controller.wait_failed()
+
+    async def stop(self) -> None:
+        """From the top down: nothing new is bought, then the machines go with all they run, then
+        the controller.
+
+        Whatever fails on the way is logged, and the rest still stopped. Idempotent.
+        """
+        await _logged("the autoscaler", self._autoscaler.stop)
+        await asyncio.gather(
+            *(_logged(f"scale group {one.scale_group.name}", one.stop) for one in self._managers)
+        )
+        await _logged("the controller", self._controller.stop)
+        await _logged("the machine", self._machine.close)
+
+
+async def _logged(what: str, stop: Callable[[], Awaitable[None]]) -> None:
+    try:
+        await stop()
+    except Exception:
+        _log.exception("stopping %s failed", what)
+
+
+def _hosting(config: config_pb2.ClusterConfig, group: str) -> WorkerHosting:
+    said = config.scale_groups[group].provider.local.workers
+    return _HOSTINGS[said or config.controller_vm.local.workers]
+
+
+def _autoscaler_settings(config: config_pb2.ClusterConfig) -> AutoscalerSettings:
+    said = config.autoscaler
+    return AutoscalerSettings(
+        idle_timeout=said.idle_timeout.ToTimedelta(),
+        interval=said.interval.ToTimedelta(),
+        boot_timeout=said.boot_timeout.ToTimedelta(),
+        call_timeout=said.call_timeout.ToTimedelta(),
+        backoff_min=said.backoff_min.ToTimedelta(),
+        backoff_max=said.backoff_max.ToTimedelta(),
+    )
+
+
+def _controller_options(
+    config: config_pb2.ClusterConfig, folder: StateFolder, token: str, machine: LocalMachine
+) -> ControllerOptions:
+    worker = config.worker
+    return ControllerOptions(
+        cluster=config.name,
+        version=VERSION,
+        host=_LOOPBACK,
+        port=config.controller_vm.local.port,
+        state_dir=folder.path,
+        bundle_dir=working_folders_of(config, folder).bundles,
+        token=token,
+        unschedulable=_POLICIES[config.submission.unschedulable],
+        max_bundle_bytes=config.submission.max_bundle_size,
+        max_replicas=config.submission.max_replicas,
+        lost_after=worker.lost_after.ToTimedelta(),
+        heartbeat_interval=worker.heartbeat_interval.ToTimedelta(),
+        stop_grace=worker.stop_grace.ToTimedelta(),
+        log_flush_timeout=worker.log_flush_timeout.ToTimedelta(),
+        machine=machine.status,
+    )

@@ -1,0 +1,166 @@
+"""The process of a local controller: takes over the lock, starts all parts, says where it serves,
+and ends in good order.
+
+    python -P -m iris.lifecycle.local_daemon --state_dir=DIR --answer_fd=N --lock_fd=N
+    [--lifeline_fd=N]
+
+with a `Launch` on standard input. LocalController is what starts it. It stops on SIGTERM, SIGINT,
+or the end of its lifeline, with exit code 0; with 1 if it could not start, or if something ended in
+it that must not.
+"""
+
+import argparse
+import asyncio
+import faulthandler
+import logging
+import logging.handlers
+import os
+import shutil
+import signal
+import sys
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from iris.host.clock import SystemClock
+from iris.host.files import FileLock, atomic_write, private_folder
+from iris.host.ids import RandomIds
+from iris.host.processes import ProcessIdentity
+from iris.lifecycle.handshake import Answer, Launch
+from iris.lifecycle.state_folder import ControllerRecord, StateFolder
+from iris.model.errors import Internal, IrisError
+
+T = TypeVar("T")
+
+_log = logging.getLogger(__name__)
+
+_LOG_FORMAT = "%(asctime)s %(levelname).1s %(name)s: %(message)s"
+_LOG_BYTES = 16 << 20
+_LOG_FILES = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Inherited:
+    """What the starter handed us: descriptors, the last one only to an attached controller."""
+
+    state_dir: Path
+    answer: int
+    lock: int
+    lifeline: int | None
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs until it is told to stop; the exit code."""
+    inherited = _parse(argv)
+    folder = StateFolder(inherited.state_dir)
+    answer = Answer(inherited.answer)
+    _log_to(logging.StreamHandler(sys.stderr))
+    faulthandler.enable()
+    try:
+        lock = FileLock.adopt(folder.lock_file, inherited.lock)
+        launch = Launch.from_bytes(sys.stdin.buffer.read())
+        shutil.rmtree(folder.temporary, ignore_errors=True)
+        private_folder(folder.temporary)
+        try:
+            asyncio.run(_serve(launch, folder, answer, inherited.lifeline))
+        finally:
+            folder.record_file.unlink(missing_ok=True)
+            shutil.rmtree(folder.temporary, ignore_errors=True)
+            lock.let_go()
+    except IrisError as error:
+        _log.error("%s", error, exc_info=error.__cause__)
+        answer.failed(error)
+        return 1
+    except Exception as error:
+        _log.exception("the controller ends")
+        answer.failed(Internal(f"The controller broke while it started: {error!r}."))
+        return 1
+    return 0
+
+
+async def _serve(launch: Launch, folder: StateFolder, answer: Answer, lifeline: int | None) -> None:
+    # Here, not above: what went wrong before is reported without waiting for all the imports.
+    from iris.lifecycle.local_control_plane import LocalControlPlane
+
+    stop = asyncio.Event()
+    _on_stop_signals(stop.set, lifeline)
+    plane = LocalControlPlane(
+        launch, folder, token=folder.ensure_token(), clock=SystemClock(), ids=RandomIds()
+    )
+    told = asyncio.create_task(stop.wait(), name="stop requested")
+    try:
+        address = await _unless(told, plane.start())
+        if address is not None:
+            own = ProcessIdentity.current()
+            record = ControllerRecord(address, own, launch.config.name, plane.incarnation)
+            atomic_write(folder.record_file, record.to_json())
+            _log.info("cluster %s serves at %s", launch.config.name, address)
+            _rotate_log(folder)
+            answer.serving(address)
+            failure = await _unless(told, plane.wait_failed())
+            if failure is not None:
+                raise Internal("The controller ended by itself.") from failure
+    finally:
+        told.cancel()
+        # Nobody is to find a controller that is going.
+        folder.record_file.unlink(missing_ok=True)
+        await plane.stop()
+        _log.info("stopped")
+
+
+async def _unless(told: asyncio.Task[object], work: Coroutine[Any, Any, T]) -> T | None:
+    """What `work` comes to; None, and `work` cancelled, if we are told to stop before that."""
+    task = asyncio.create_task(work)
+    await asyncio.wait((told, task), return_when=asyncio.FIRST_COMPLETED)
+    if task.done():
+        return await task
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    return None
+
+
+def _on_stop_signals(stop: Callable[[], None], lifeline: int | None) -> None:
+    loop = asyncio.get_running_loop()
+    for signum in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(signum, stop)
+    # A terminal that is closed is no reason to end: an attached controller has its lifeline for
+    # that.
+    loop.add_signal_handler(signal.SIGHUP, lambda: None)
+    if lifeline is not None:
+        os.set_inheritable(lifeline, False)
+
+        def cut() -> None:
+            # Nothing is ever written to it, so it is readable only at its end.
+            loop.remove_reader(lifeline)
+            stop()
+
+        loop.add_reader(lifeline, cut)
+
+
+def _log_to(handler: logging.Handler) -> None:
+    handler.setFormatter(logging.Formatter(_LOG_FORMAT))
+    logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
+
+
+def _rotate_log(folder: StateFolder) -> None:
+    """From now on into a log of bounded size; the startup log stays as it is."""
+    _log_to(
+        logging.handlers.RotatingFileHandler(
+            folder.controller_log, maxBytes=_LOG_BYTES, backupCount=_LOG_FILES
+        )
+    )
+
+
+def _parse(argv: Sequence[str] | None) -> Inherited:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--state_dir", type=Path, required=True)
+    parser.add_argument("--answer_fd", type=int, required=True)
+    parser.add_argument("--lock_fd", type=int, required=True)
+    parser.add_argument("--lifeline_fd", type=int)
+    flags = parser.parse_args(argv)
+    return Inherited(flags.state_dir, flags.answer_fd, flags.lock_fd, flags.lifeline_fd)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,81 @@
+"""This machine, as all local scale groups of a cluster share it."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+from iris_proto import cluster_pb2
+
+from iris.host.clock import Clock
+from iris.host.files import private_folder
+from iris.host.ids import IdSource
+from iris.host.ports import PortAllocator
+from iris.platforms.local.budget import MachineBudget
+from iris.rpc.convert_job import resources_to_proto
+from iris.worker.host import WorkerHost, WorkerHostOptions
+
+
+@dataclass(frozen=True, slots=True)
+class LocalMachineOptions:
+    """What the machine's VMs need to know.
+
+    Attributes:
+        controller_address: Known only once the controller serves; asked when the first VM is made.
+        cache_dir: For bundles, port leases and the VMs' folders.
+        inherit_env: What tasks see of this process's environment.
+        stop_grace: Where a job does not say.
+    """
+
+    controller_address: Callable[[], str]
+    token: str
+    cache_dir: Path
+    inherit_env: Mapping[str, str]
+    stop_grace: timedelta
+    bundle_cache_bytes: int
+
+
+class LocalMachine:
+    """One budget, one port allocator and one host of in-process workers for all groups. Belongs to one event loop."""
+
+    def __init__(self, options: LocalMachineOptions, budget: MachineBudget, *, clock: Clock, ids: IdSource) -> None:
+        self.options = options
+        self.budget = budget
+        self.clock = clock
+        self.ids = ids
+        self.lease_dir = private_folder(options.cache_dir) / "ports"
+        self.ports = PortAllocator(self.lease_dir)
+        self._host: WorkerHost | None = None
+
+    def vm_folder(self, vm_id: str) -> Path:
+        """Where that VM keeps what is its own."""
+        return self.options.cache_dir / "vms" / vm_id.replace("/", "-")
+
+    async def host(self) -> WorkerHost:
+        """The host of the workers in this process, ready; made when it is first needed."""
+        if self._host is None:
+            self._host = WorkerHost(
+                self.host_options(self.options.cache_dir / "bundles"), ports=self.ports, clock=self.clock, ids=self.ids
+            )
+        await self._host.start()
+        return self._host
+
+    def host_options(self, bundle_dir: Path) -> WorkerHostOptions:
+        """What a host of workers on this machine needs to know; `bundle_dir` is its process's own."""
+        options = self.options
+        return WorkerHostOptions(options.controller_address(), options.token, bundle_dir, options.bundle_cache_bytes)
+
+    def status(self) -> cluster_pb2.MachineBudget:
+        """The budget, for the cluster's status."""
+        return cluster_pb2.MachineBudget(
+            total=resources_to_proto(self.budget.total),
+            reserved=resources_to_proto(self.budget.reserved),
+            oversubscribed=self.budget.oversubscribed,
+        )
+
+    async def close(self) -> None:
+        """After all groups have stopped: ends the host and gives all ports back. Idempotent."""
+        if self._host is not None:
+            await self._host.close()
+            self._host = None
+        self.ports.close()

@@ -1,0 +1,158 @@
+"""A local slice: boots its VMs at once, is READY when all are, fails as soon as one does, and ends as a whole."""
+
+import asyncio
+import logging
+import shutil
+from collections.abc import Callable, Sequence
+from datetime import datetime
+
+from iris_proto import cluster_pb2
+
+from iris.model.errors import IrisError
+from iris.model.fleet import ManagedVm, ScaleGroup, Slice, VmState
+from iris.model.ids import SliceId
+from iris.platforms.local.local_vm import LocalVm, VmIdentity
+from iris.platforms.local.machine import LocalMachine
+from iris.rpc.convert_fleet import slice_to_proto
+
+_LOG = logging.getLogger(__name__)
+
+
+class LocalVmGroup:
+    """See VmGroupProtocol. Belongs to one event loop.
+
+    Args:
+        make_vm: Makes one VM; it does not boot yet.
+        on_end: Called once, when nothing of the slice is left and its budget is free again.
+    """
+
+    def __init__(
+        self,
+        group: ScaleGroup,
+        slice_id: SliceId,
+        machine: LocalMachine,
+        *,
+        make_vm: Callable[[VmIdentity], LocalVm],
+        on_end: Callable[["LocalVmGroup"], None],
+    ) -> None:
+        self._group = group
+        self._slice_id = slice_id
+        self._machine = machine
+        self._on_end = on_end
+        self._created_at = machine.clock.now()
+        identities = [VmIdentity(group, slice_id, index) for index in range(group.vms_per_slice)]
+        self._identities: Sequence[VmIdentity] = identities
+        self._vms = [make_vm(identity) for identity in identities]
+        self._states = [VmState.REQUESTING] * len(identities)
+        self._problems = [""] * len(identities)
+        self._changed = asyncio.Event()
+        self._lives: list[asyncio.Task[None]] = []
+        self._ending: asyncio.Task[None] | None = None
+
+    @property
+    def group_id(self) -> str:
+        """See VmGroupProtocol. The platform is this machine: it needs no other name than Iris's."""
+        return self._slice_id
+
+    @property
+    def slice_id(self) -> SliceId:
+        """See VmGroupProtocol."""
+        return self._slice_id
+
+    @property
+    def scale_group(self) -> str:
+        """See VmGroupProtocol."""
+        return self._group.name
+
+    @property
+    def created_at(self) -> datetime:
+        """See VmGroupProtocol."""
+        return self._created_at
+
+    def begin(self) -> None:
+        """Begins to boot all VMs at once."""
+        self._lives = [
+            asyncio.create_task(self._live(index), name=f"vm {identity.vm_id}")
+            for index, identity in enumerate(self._identities)
+        ]
+
+    def status(self) -> VmState:
+        """See VmGroupProtocol."""
+        for state in (VmState.FAILED, VmState.STOPPING, VmState.TERMINATED, VmState.REQUESTING, VmState.BOOTING):
+            if state in self._states:
+                return state
+        return VmState.READY
+
+    def problem(self) -> str:
+        """See VmGroupProtocol."""
+        said = [
+            f"{identity.vm_id}: {problem}"
+            for identity, problem in zip(self._identities, self._problems, strict=True)
+            if problem
+        ]
+        return "; ".join(said)
+
+    def vms(self) -> tuple[ManagedVm, ...]:
+        """See VmGroupProtocol."""
+        rows = zip(self._identities, self._states, self._problems, strict=True)
+        return tuple(
+            ManagedVm(identity.vm_id, state, identity.worker_id, identity.environment().host, problem)
+            for identity, state, problem in rows
+        )
+
+    async def wait_changed(self) -> None:
+        """See VmGroupProtocol."""
+        await self._changed.wait()
+
+    async def terminate(self) -> None:
+        """See VmGroupProtocol. A caller that is cancelled does not end the ending."""
+        if self._ending is None:
+            self._ending = asyncio.create_task(self._end(), name=f"end {self._slice_id}")
+        await asyncio.shield(self._ending)
+
+    def to_proto(self) -> cluster_pb2.VmGroupStatus:
+        """See VmGroupProtocol."""
+        now = Slice(self._slice_id, self._group.name, self.status(), self._created_at, self.vms(), self.problem())
+        return slice_to_proto(now, self.group_id)
+
+    async def _live(self, index: int) -> None:
+        """One VM's life, until it fails or the slice is ended."""
+        vm = self._vms[index]
+        try:
+            self._set(index, VmState.BOOTING)
+            await vm.boot()
+            self._set(index, VmState.READY)
+            problem = await vm.ended()
+        except IrisError as error:
+            problem = str(error)
+        except Exception as error:
+            _LOG.exception("VM %s broke", self._identities[index].vm_id)
+            problem = f"{type(error).__name__}: {error}"
+        self._problems[index] = problem
+        self._set(index, VmState.FAILED)
+
+    async def _end(self) -> None:
+        for life in self._lives:
+            life.cancel()
+        await asyncio.gather(*self._lives, return_exceptions=True)
+        for index, state in enumerate(self._states):
+            if not state.is_gone:
+                self._set(index, VmState.STOPPING)
+        ends = await asyncio.gather(*(vm.end() for vm in self._vms), return_exceptions=True)
+        for index, outcome in enumerate(ends):
+            if isinstance(outcome, BaseException):
+                self._problems[index] = f"could not be ended: {outcome}"
+                _LOG.error("VM %s: %s", self._identities[index].vm_id, self._problems[index])
+        for vm in self._vms:
+            await asyncio.to_thread(shutil.rmtree, vm.folder, ignore_errors=True)
+        self._machine.budget.release(self._slice_id)
+        for index, state in enumerate(self._states):
+            if state is VmState.STOPPING:
+                self._set(index, VmState.TERMINATED)
+        self._on_end(self)
+
+    def _set(self, index: int, state: VmState) -> None:
+        self._states[index] = state
+        # Wakes all who wait now, and nobody who begins to wait afterwards.
+        changed, self._changed = self._changed, asyncio.Event()
+        changed.set()

@@ -1,0 +1,177 @@
+"""A slice comes, fails and goes as a whole, whatever its VMs do."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from iris.model.errors import ResourceExhausted, Unavailable
+from iris.model.fleet import ScaleGroup, VmState
+from iris.model.resources import GIB, Resources
+from iris.platforms.local.budget import MachineBudget
+from iris.platforms.local.local_vm import VmIdentity
+from iris.platforms.local.machine import LocalMachine, LocalMachineOptions
+from iris.platforms.local.vm_group import LocalVmGroup
+from iris.platforms.local.vm_manager import LocalVmManager
+from iris.testing.clock import FakeClock
+from iris.testing.ids import CountedIds
+
+POD = ScaleGroup(
+    "pod", "local", Resources(100, GIB), vms_per_slice=4, accelerator_type="tpu", accelerator_variant="v5litepod-16"
+)
+
+
+class FakeVm:
+    """A VM that boots, breaks and hangs as its test says."""
+
+    def __init__(self, identity: VmIdentity, root: Path) -> None:
+        self.identity = identity
+        self.folder = root / str(identity.index)
+        self.booted = asyncio.Event()
+        self.broken: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        self.boot_error: Exception | None = None
+        self.end_error: Exception | None = None
+        self.ends = 0
+
+    async def boot(self) -> None:
+        self.folder.mkdir()
+        await self.booted.wait()
+        if self.boot_error is not None:
+            raise self.boot_error
+
+    async def ended(self) -> str:
+        return await self.broken
+
+    async def end(self) -> None:
+        self.ends += 1
+        if self.end_error is not None:
+            raise self.end_error
+
+
+class Manager(LocalVmManager):
+    """A manager whose VMs are fakes."""
+
+    def __init__(self, group: ScaleGroup, machine: LocalMachine, root: Path) -> None:
+        super().__init__(group, machine)
+        self._root = root
+        self.vms: list[FakeVm] = []
+
+    def _make_vm(self, identity: VmIdentity) -> FakeVm:
+        vm = FakeVm(identity, self._root)
+        self.vms.append(vm)
+        return vm
+
+    def boot_all(self) -> None:
+        for vm in self.vms:
+            vm.booted.set()
+
+
+@pytest.fixture
+def manager(tmp_path: Path) -> Manager:
+    options = LocalMachineOptions(
+        controller_address=lambda: "127.0.0.1:1",
+        token="secret",
+        cache_dir=tmp_path / "cache",
+        inherit_env={},
+        stop_grace=timedelta(seconds=1),
+        bundle_cache_bytes=GIB,
+    )
+    budget = MachineBudget(Resources(600, 8 * GIB))
+    return Manager(POD, LocalMachine(options, budget, clock=FakeClock(), ids=CountedIds()), tmp_path)
+
+
+async def until_status(group: LocalVmGroup, wanted: VmState) -> None:
+    async with asyncio.timeout(30):
+        while group.status() is not wanted:
+            await group.wait_changed()
+
+
+async def test_it_is_ready_once_all_its_vms_are(manager: Manager) -> None:
+    group = await manager.create_vm_group({})
+    await until_status(group, VmState.BOOTING)
+    for vm in manager.vms[:3]:
+        vm.booted.set()
+    async with asyncio.timeout(30):
+        while [vm.state for vm in group.vms()].count(VmState.READY) < 3:
+            await group.wait_changed()
+    assert group.status() is VmState.BOOTING
+    manager.vms[3].booted.set()
+    await until_status(group, VmState.READY)
+    await group.terminate()
+
+
+async def test_its_vms_have_what_those_of_a_pod_have(manager: Manager) -> None:
+    group = await manager.create_vm_group({})
+    environments = [vm.identity.environment() for vm in manager.vms]
+    assert {environment.attributes["tpu-name"] for environment in environments} == {group.slice_id}
+    assert [environment.attributes["tpu-worker-id"] for environment in environments] == ["0", "1", "2", "3"]
+    assert {environment.attributes["tpu-topology"] for environment in environments} == {"4x4"}
+    assert [vm.worker_id for vm in group.vms()] == [f"{group.slice_id}/{index}" for index in range(4)]
+    await group.terminate()
+
+
+async def test_one_vm_that_fails_fails_the_slice_and_names_itself(manager: Manager) -> None:
+    group = await manager.create_vm_group({})
+    manager.boot_all()
+    await until_status(group, VmState.READY)
+    manager.vms[2].broken.set_result("its process was killed by signal 9")
+    await until_status(group, VmState.FAILED)
+    assert group.problem() == "pod-1/2: its process was killed by signal 9"
+    assert group.to_proto().problem == group.problem()
+    await group.terminate()
+    assert [vm.ends for vm in manager.vms] == [1, 1, 1, 1]
+
+
+@pytest.mark.parametrize("error", [Unavailable("no memory"), ZeroDivisionError("a bug")])
+async def test_one_that_does_not_boot_fails_the_slice(manager: Manager, error: Exception) -> None:
+    group = await manager.create_vm_group({})
+    manager.vms[0].boot_error = error
+    manager.boot_all()
+    await until_status(group, VmState.FAILED)
+    assert str(error) in group.problem()
+    await group.terminate()
+
+
+async def terminate_twice(group: LocalVmGroup) -> None:
+    await asyncio.gather(group.terminate(), group.terminate())
+    await group.terminate()
+
+
+async def terminate_while_cancelled(group: LocalVmGroup) -> None:
+    first = asyncio.create_task(group.terminate())
+    await asyncio.sleep(0)
+    first.cancel()
+    await group.terminate()
+
+
+@pytest.mark.parametrize("end", [terminate_twice, terminate_while_cancelled])
+async def test_its_end_leaves_nothing_and_frees_the_budget(
+    manager: Manager, end: Callable[[LocalVmGroup], Awaitable[None]]
+) -> None:
+    group = await manager.create_vm_group({})
+    with pytest.raises(ResourceExhausted):
+        await manager.create_vm_group({})
+    await end(group)
+    assert group.status() is VmState.TERMINATED
+    assert [vm.ends for vm in manager.vms] == [1, 1, 1, 1]
+    assert not any(vm.folder.exists() for vm in manager.vms)
+    assert await manager.discover_vm_groups() == ()
+    await (await manager.create_vm_group({})).terminate()
+
+
+async def test_a_vm_that_cannot_be_ended_is_told_and_does_not_keep_the_others(manager: Manager) -> None:
+    group = await manager.create_vm_group({})
+    manager.vms[1].end_error = OSError("stuck")
+    await group.terminate()
+    assert "could not be ended: stuck" in group.problem()
+    assert [vm.ends for vm in manager.vms] == [1, 1, 1, 1]
+
+
+async def test_stopping_the_manager_ends_all_slices(manager: Manager) -> None:
+    group = await manager.create_vm_group({})
+    assert await manager.discover_vm_groups() == (group,)
+    await manager.stop()
+    await manager.stop()
+    assert group.status() is VmState.TERMINATED

@@ -1,0 +1,3 @@
+"""The wire: channels, servers, the token, errors, and what turns values of the model into protos
+and back.
+"""

@@ -1,0 +1,141 @@
+"""Jobs, resources and pending reasons between model and wire.
+
+What comes in is checked: InvalidArgument says what is wrong.
+"""
+
+from iris_proto import job_pb2
+
+from iris.model.constraints import Constraint, ConstraintOp
+from iris.model.errors import InvalidArgument
+from iris.model.job import Entrypoint, Gang, JobSpec
+from iris.model.pending import PendingCode, PendingReason, RuleCount
+from iris.model.resources import Resources, accelerators_of
+from iris.model.states import JobState, TaskState
+from iris.rpc.convert_values import EnumTable, duration_from_proto, duration_to_proto
+
+TASK_STATES = EnumTable(TaskState, job_pb2.TaskState, "TASK_")
+JOB_STATES = EnumTable(JobState, job_pb2.JobState, "JOB_")
+PENDING_CODES = EnumTable(PendingCode, job_pb2.PendingCode)
+CONSTRAINT_OPS = EnumTable(ConstraintOp, job_pb2.ConstraintOp)
+
+
+def resources_to_proto(resources: Resources) -> job_pb2.Resources:
+    """`"tpu/v5litepod-16"` becomes type and variant."""
+    accelerators = []
+    for kind, count in resources.accelerators:
+        name, _, variant = kind.partition("/")
+        accelerators.append(job_pb2.Accelerator(type=name, variant=variant, count=count))
+    return job_pb2.Resources(
+        cpu_millis=resources.cpu_millis,
+        memory_bytes=resources.memory_bytes,
+        disk_bytes=resources.disk_bytes,
+        accelerators=accelerators,
+    )
+
+
+def resources_from_proto(message: job_pb2.Resources) -> Resources:
+    """Raises InvalidArgument for an accelerator without a type.
+
+    Amounts are not judged here: free ones may be negative.
+    """
+    counts: dict[str, int] = {}
+    for accelerator in message.accelerators:
+        if not accelerator.type or "/" in accelerator.type:
+            raise InvalidArgument(
+                f"{accelerator.type!r} is no accelerator type.", hint='Use e.g. "tpu" or "gpu".'
+            )
+        kind = (
+            f"{accelerator.type}/{accelerator.variant}" if accelerator.variant else accelerator.type
+        )
+        counts[kind] = counts.get(kind, 0) + accelerator.count
+    return Resources(
+        message.cpu_millis, message.memory_bytes, message.disk_bytes, accelerators_of(counts)
+    )
+
+
+def constraint_to_proto(constraint: Constraint) -> job_pb2.Constraint:
+    """See constraint_from_proto."""
+    return job_pb2.Constraint(
+        attribute=constraint.attribute,
+        op=CONSTRAINT_OPS.to_proto(constraint.op),
+        values=constraint.values,
+    )
+
+
+def constraint_from_proto(message: job_pb2.Constraint) -> Constraint:
+    """Raises InvalidArgument."""
+    return Constraint(
+        message.attribute, CONSTRAINT_OPS.from_proto(message.op), tuple(message.values)
+    )
+
+
+def job_spec_to_proto(spec: JobSpec) -> job_pb2.JobSpec:
+    """See job_spec_from_proto."""
+    return job_pb2.JobSpec(
+        entrypoint=job_pb2.Entrypoint(argv=spec.entrypoint.argv),
+        resources=resources_to_proto(spec.resources),
+        replicas=spec.replicas,
+        constraints=[constraint_to_proto(constraint) for constraint in spec.constraints],
+        gang=job_pb2.Gang(group_by=spec.gang.group_by) if spec.gang else None,
+        env=dict(spec.env),
+        bundle_digest=spec.bundle_digest,
+        port_names=spec.port_names,
+        max_retries_failure=spec.max_retries_failure,
+        max_retries_preemption=spec.max_retries_preemption,
+        stop_grace=duration_to_proto(spec.stop_grace),
+    )
+
+
+def job_spec_from_proto(message: job_pb2.JobSpec) -> JobSpec:
+    """Raises InvalidArgument.
+
+    The variables of `env` come out in order of their names, so equal maps make equal specs.
+    """
+    return JobSpec(
+        entrypoint=Entrypoint(tuple(message.entrypoint.argv)),
+        resources=resources_from_proto(message.resources),
+        replicas=message.replicas,
+        constraints=tuple(constraint_from_proto(constraint) for constraint in message.constraints),
+        gang=Gang(message.gang.group_by) if message.HasField("gang") else None,
+        env=tuple(sorted(message.env.items())),
+        bundle_digest=message.bundle_digest,
+        port_names=tuple(message.port_names),
+        max_retries_failure=message.max_retries_failure,
+        max_retries_preemption=message.max_retries_preemption,
+        stop_grace=duration_from_proto(message, "stop_grace"),
+    )
+
+
+def pending_reason_to_proto(reason: PendingReason) -> job_pb2.PendingReason:
+    """With its summary, so that every reader shows the same sentence."""
+    return job_pb2.PendingReason(
+        code=PENDING_CODES.to_proto(reason.code),
+        subject=reason.subject,
+        needed=reason.needed,
+        nearest=reason.nearest,
+        rules=[
+            job_pb2.RuleCount(
+                rule=PENDING_CODES.to_proto(count.rule),
+                subject=count.subject,
+                workers=count.workers,
+            )
+            for count in reason.rules
+        ],
+        hint=reason.hint,
+        summary=reason.summary(),
+    )
+
+
+def pending_reason_from_proto(message: job_pb2.PendingReason) -> PendingReason:
+    """The summary follows from the rest."""
+    return PendingReason(
+        code=PENDING_CODES.from_proto(message.code),
+        subject=message.subject,
+        needed=message.needed,
+        nearest=message.nearest,
+        rules=tuple(
+            RuleCount(PENDING_CODES.from_proto(count.rule), count.subject, count.workers)
+            for count in message.rules
+        ),
+        hint=message.hint,
+    )

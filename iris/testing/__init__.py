@@ -1,0 +1,1 @@
+"""What tests share: clocks that are turned by hand, waiting for conditions, local clusters, leak checks, fakes."""

@@ -1,0 +1,53 @@
+"""What a machine has to offer: as it was told, or as it is."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from iris.host.ports import LOOPBACK
+from iris.model.errors import FailedPrecondition
+from iris.model.resources import Resources
+from iris.worker.protocols import WorkerEnvironment
+
+
+@dataclass(frozen=True, slots=True)
+class LocalEnvironmentProvider:
+    """An EnvironmentProvider for a machine that is a share of this one: it has what it is given."""
+
+    total: Resources
+    attributes: Mapping[str, str]
+    host: str = LOOPBACK
+
+    def probe(self) -> WorkerEnvironment:
+        """See EnvironmentProvider."""
+        if self.total.cpu_millis <= 0 or self.total.memory_bytes <= 0:
+            raise FailedPrecondition(
+                f"A worker was given {self.total}.", hint="It needs some processor and memory."
+            )
+        return WorkerEnvironment(self.total, self.attributes, self.host)
+
+
+@dataclass(frozen=True, slots=True)
+class MachineEnvironmentProvider:
+    """An EnvironmentProvider for a worker that has the whole machine.
+
+    Attributes:
+        measure: What this process may really use, e.g. iris.host.budget.this_machine.
+        accelerators: Those that the machine is known to have, as in Resources.
+        host: Where peers reach this worker's tasks.
+    """
+
+    measure: Callable[[], Resources]
+    attributes: Mapping[str, str]
+    host: str
+    accelerators: tuple[tuple[str, int], ...] = ()
+
+    def probe(self) -> WorkerEnvironment:
+        """See EnvironmentProvider."""
+        found = self.measure()
+        if found.cpu_millis <= 0 or found.memory_bytes <= 0:
+            raise FailedPrecondition(
+                f"This machine has nothing to offer: it has {found}.",
+                hint="Look at the limits (control groups, affinity) that this process runs under.",
+            )
+        total = Resources(found.cpu_millis, found.memory_bytes, found.disk_bytes, self.accelerators)
+        return WorkerEnvironment(total, self.attributes, self.host)

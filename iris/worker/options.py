@@ -1,0 +1,32 @@
+"""What a worker is told when it is made."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+from iris.model.ids import SliceId, WorkerId
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerOptions:
+    """Attributes:
+
+    controller_address: `host:port`.
+    work_dir: This worker's alone; emptied when it starts and when it stops.
+    inherit_env: Variables of every task, with their values.
+    stop_grace: Between SIGTERM and SIGKILL, for attempts whose spec has none.
+    shutdown_grace: The most that an attempt gets of its grace when the worker itself stops.
+    welcome_timeout: How long a controller may take to answer a new connection.
+    """
+
+    worker_id: WorkerId
+    controller_address: str
+    token: str
+    slice_id: SliceId
+    scale_group: str
+    work_dir: Path
+    inherit_env: Mapping[str, str]
+    stop_grace: timedelta
+    shutdown_grace: timedelta = timedelta(seconds=0.5)
+    welcome_timeout: timedelta = timedelta(seconds=10)

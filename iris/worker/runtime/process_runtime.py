@@ -1,0 +1,155 @@
+"""The ContainerRuntime for plain processes. See the package's docstring for how it is built."""
+
+import asyncio
+import os
+import socket
+from contextlib import ExitStack
+from datetime import timedelta
+
+from iris.model.errors import FailedPrecondition, Unavailable
+from iris.worker.protocols import RunHandle, RunRequest
+from iris.worker.runtime import wire
+from iris.worker.runtime.process_handle import ProcessRunHandle
+from iris.worker.runtime.spawner_client import SpawnerClient, SpawnerGone
+
+# Requests that no supervisor has answered yet. Each has three descriptors on their way through a
+# socket, and the kernel lets an ordinary user have no more of those than open files.
+_MAX_UNANSWERED = 64
+# A spawner that dies at every request is not tried for ever.
+_SPAWN_TRIES = 3
+_CLOSED = "the worker's runtime is closed"
+
+
+class ProcessRuntime:
+    """See ContainerRuntime. One per process of ours, shared by all workers in it; belongs to one
+    event loop.
+    """
+
+    def __init__(self) -> None:
+        self._spawner: SpawnerClient | None = None
+        self._launching = asyncio.Lock()
+        self._launches: set[asyncio.Task[SpawnerClient]] = set()
+        self._unanswered = asyncio.Semaphore(_MAX_UNANSWERED)
+        self._handles: set[ProcessRunHandle] = set()
+        self._isolation = "not known before the runtime is started"
+        self._closed = False
+
+    @property
+    def isolation(self) -> str:
+        """See ContainerRuntime."""
+        return self._isolation
+
+    @property
+    def spawner_pid(self) -> int:
+        """Of the process that forks supervisors; 0 while there is none."""
+        return self._spawner.pid if self._spawner is not None else 0
+
+    async def start(self) -> None:
+        """See ContainerRuntime."""
+        await self._ready_spawner()
+
+    async def run(self, request: RunRequest) -> RunHandle:
+        """See ContainerRuntime. Cancelled, it leaves nothing running."""
+        await self._unanswered.acquire()
+        try:
+            return await self._spawn(request)
+        except BaseException:
+            self._unanswered.release()
+            raise
+
+    async def close(self) -> None:
+        """See ContainerRuntime."""
+        self._closed = True
+        while self._handles:
+            for handle in tuple(self._handles):
+                handle.stop(_CLOSED, timedelta(0))
+            await asyncio.wait([asyncio.ensure_future(handle.wait()) for handle in self._handles])
+        async with self._launching:
+            if self._spawner is not None:
+                await self._spawner.close()
+                self._spawner = None
+        await asyncio.gather(*self._launches, return_exceptions=True)
+
+    async def _ready_spawner(self) -> SpawnerClient:
+        """The one there is, or a new one in place of one that died."""
+        if self._spawner is not None and self._spawner.alive and not self._closed:
+            return self._spawner
+        launch = asyncio.ensure_future(self._launch())
+        self._launches.add(launch)
+        launch.add_done_callback(self._launches.discard)
+        return await asyncio.shield(launch)
+
+    async def _launch(self) -> SpawnerClient:
+        async with self._launching:
+            if self._closed:
+                raise FailedPrecondition(
+                    "The runtime is closed.", hint="Nothing can be run any more."
+                )
+            if self._spawner is not None and self._spawner.alive:
+                return self._spawner
+            if self._spawner is not None:
+                await self._spawner.close()
+                self._spawner = None
+            self._spawner = await SpawnerClient.launch()
+            self._isolation = self._spawner.isolation
+            return self._spawner
+
+    async def _spawn(self, request: RunRequest) -> ProcessRunHandle:
+        for _ in range(_SPAWN_TRIES):
+            spawner = await self._ready_spawner()
+            try:
+                return await self._begin(spawner, request)
+            except SpawnerGone:
+                continue
+            except OSError as error:
+                raise Unavailable(
+                    f"No pipes could be made for {request.name}: {error.strerror}.",
+                    hint="Raise the worker's limit of open files (ulimit -n); it needs three for every task.",
+                ) from error
+        raise Unavailable(
+            f"{request.name} could not be started: the process that starts tasks keeps dying."
+        )
+
+    async def _begin(self, spawner: SpawnerClient, request: RunRequest) -> ProcessRunHandle:
+        with ExitStack() as theirs, ExitStack() as ours:
+            control, remote = socket.socketpair()
+            ours.enter_context(control)
+            theirs.enter_context(remote)
+            stdout, remote_stdout = _pipe(ours, theirs)
+            stderr, remote_stderr = _pipe(ours, theirs)
+            control.setblocking(False)
+            await spawner.spawn(remote.fileno(), remote_stdout, remote_stderr)
+            theirs.close()
+            try:
+                await asyncio.get_running_loop().sock_sendall(control, _encode(request))
+            except ConnectionError as error:
+                raise SpawnerGone from error
+            ours.pop_all()
+        handle = ProcessRunHandle(
+            request,
+            control,
+            (os.fdopen(stdout, "rb", buffering=0), os.fdopen(stderr, "rb", buffering=0)),
+            on_answer=self._unanswered.release,
+            on_end=self._handles.discard,
+        )
+        self._handles.add(handle)
+        if self._closed:
+            handle.stop(_CLOSED, timedelta(0))
+        return handle
+
+
+def _pipe(ours: ExitStack, theirs: ExitStack) -> tuple[int, int]:
+    """Our reading end, non-blocking, and their writing end, each closed by its stack."""
+    read_end, write_end = os.pipe()
+    ours.callback(os.close, read_end)
+    theirs.callback(os.close, write_end)
+    os.set_blocking(read_end, False)
+    return read_end, write_end
+
+
+def _encode(request: RunRequest) -> bytes:
+    return wire.encode_request(
+        [os.fsencode(argument) for argument in request.argv],
+        [os.fsencode(f"{name}={value}") for name, value in request.env.items()],
+        os.fsencode(request.cwd),
+    )

@@ -1,0 +1,122 @@
+"""The process that forks supervisors, and ends what a killed one leaves. Started by
+`spawner_client`; see the package's docstring.
+
+Usage: python -I -S -B -c <import and call main> ROOT FD, where FD is its end of a socket pair with
+the worker.
+"""
+
+import contextlib
+import gc
+import os
+import select
+import socket
+import sys
+from typing import NoReturn
+
+from iris.worker.runtime import process_control, process_tree, wire
+from iris.worker.runtime.supervisor import supervise
+from iris.worker.runtime.wakeup import Wakeup, prepare_signals
+
+_KILL_ROUND_MILLISECONDS = 20
+
+
+def main() -> NoReturn:
+    """Serves until the worker's end of the socket is closed and no supervisor is left."""
+    process_control.set_process_name(b"iris-spawner")
+    # Nothing here makes cycles, and a collection would touch, so copy, the pages that supervisors
+    # share.
+    gc.disable()
+    # Loads now what `execvpe` would load in every child.
+    os.get_exec_path({})
+    worker = socket.socket(fileno=int(sys.argv[2]))
+    prepare_signals()
+    wakeup = Wakeup()
+    worker.sendall(wire.line(wire.READY, process_tree.isolation().encode()))
+    gc.freeze()
+    _Spawner(worker, wakeup).run()
+    os._exit(0)
+
+
+class _Spawner:
+    """The loop over requests and ends of children."""
+
+    def __init__(self, worker: socket.socket, wakeup: Wakeup) -> None:
+        self._worker = worker
+        self._wakeup = wakeup
+        # Supervisors and our copies of their control sockets. Kept open so that the worker sees the
+        # end of a killed supervisor's only after what that left has been killed.
+        self._controls: dict[int, socket.socket] = {}
+        self._lost: list[tuple[socket.socket, int]] = []
+        self._serving = True
+
+    def run(self) -> None:
+        """Until the worker is gone and so are all supervisors."""
+        poll = select.poll()
+        poll.register(self._worker, select.POLLIN)
+        poll.register(self._wakeup.fd, select.POLLIN)
+        while self._serving or self._controls or self._lost:
+            ready = {fd for fd, _ in poll.poll(_KILL_ROUND_MILLISECONDS if self._lost else None)}
+            self._wakeup.drain()
+            self._reap()
+            if self._lost:
+                self._end_orphans()
+            if self._serving and self._worker.fileno() in ready and not self._serve_one():
+                self._serving = False
+                poll.unregister(self._worker)
+
+    def _serve_one(self) -> bool:
+        """Takes one request and forks. False once the worker is gone."""
+        try:
+            data, fds, _, _ = socket.recv_fds(
+                self._worker, 1, wire.FDS_PER_SPAWN, socket.MSG_CMSG_CLOEXEC
+            )
+        except ConnectionError:
+            return False
+        if len(fds) == wire.FDS_PER_SPAWN:
+            self._fork(socket.socket(fileno=fds[0]), fds[1], fds[2])
+        for fd in fds[1:]:
+            os.close(fd)
+        return bool(data)
+
+    def _fork(self, control: socket.socket, stdout: int, stderr: int) -> None:
+        spawner = os.getpid()
+        try:
+            pid = os.fork()
+        except OSError as error:
+            control.sendall(wire.line(wire.FAILED, wire.STAGE_FORK, error.errno or 0))
+            control.close()
+            return
+        if pid == 0:
+            try:
+                supervise(control, stdout, stderr, spawner)
+            except BaseException:  # noqa: BLE001 - the exit code says it, this says what it was
+                sys.excepthook(*sys.exc_info())
+            os._exit(1)
+        self._controls[pid] = control
+
+    def _reap(self) -> None:
+        while True:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return
+            if pid == 0:
+                return
+            control = self._controls.pop(pid, None)
+            if control is None:
+                continue  # an orphan that was killed
+            if status == 0:
+                control.close()
+            else:
+                self._lost.append((control, status))
+
+    def _end_orphans(self) -> None:
+        """A supervisor that was killed left its tree to us, the next subreaper above."""
+        if process_tree.kill_round(without=self._controls.keys()):
+            self._reap()
+            return
+        for control, status in self._lost:
+            with contextlib.suppress(OSError):  # the worker may not want to know any more
+                control.sendall(wire.line(wire.LOST, os.waitstatus_to_exitcode(status)))
+            control.close()
+        self._lost.clear()

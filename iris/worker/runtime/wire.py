@@ -1,0 +1,63 @@
+"""What worker, spawner and supervisor say to each other.
+
+On the spawner's socket the worker sends, for every attempt, one byte with three file descriptors:
+the supervisor's end of a new control socket, and the write ends of the pipes for stdout and stderr.
+Once, at its start, the spawner sends one line: `ready`.
+
+On an attempt's control socket the worker sends the request, then lines (`stop`); the supervisor
+answers with lines (`started`, `stuck`) and one last one: `failed` if nothing was executed, else
+`exited`; or, from the spawner in its place, `lost`.
+"""
+
+SPAWN = b"s"
+FDS_PER_SPAWN = 3
+# Longest line either side sends; longer means that the other side is not ours.
+MAX_LINE = 4096
+_LENGTH_BYTES = 4
+
+READY = b"ready"
+STOP = b"stop"
+STARTED = b"started"
+FAILED = b"failed"
+STUCK = b"stuck"
+EXITED = b"exited"
+LOST = b"lost"
+
+# Why a tree ended, in `exited`.
+BY_ITSELF = b"itself"
+BY_STOP = b"stop"
+BY_SPAWNER_LOSS = b"spawner"
+
+# What could not be done, in `failed`.
+STAGE_FORK = b"fork"
+STAGE_CHDIR = b"chdir"
+STAGE_EXEC = b"exec"
+
+
+def encode_request(argv: list[bytes], env: list[bytes], cwd: bytes) -> bytes:
+    """What to run, as it travels: `env` is of `NAME=value`. None of it may have a NUL byte, which
+    no program could be given.
+    """
+    payload = b"\0".join([cwd, str(len(argv)).encode(), *argv, *env])
+    return len(payload).to_bytes(_LENGTH_BYTES, "big") + payload
+
+
+def decode_request(data: bytes) -> tuple[list[bytes], dict[bytes, bytes], bytes] | None:
+    """argv, environment and cwd once all of the request is in `data`, else None."""
+    if len(data) < _LENGTH_BYTES or len(data) < request_size(data):
+        return None
+    cwd, count, *rest = data[_LENGTH_BYTES : request_size(data)].split(b"\0")
+    argv, env = rest[: int(count)], rest[int(count) :]
+    return argv, dict(pair.split(b"=", 1) for pair in env), cwd
+
+
+def request_size(data: bytes) -> int:
+    """How many bytes the request that `data` begins with has in all; `data` has at least the length
+    prefix.
+    """
+    return _LENGTH_BYTES + int.from_bytes(data[:_LENGTH_BYTES], "big")
+
+
+def line(*words: bytes | int) -> bytes:
+    """One line. Numbers in decimal."""
+    return b" ".join(word if isinstance(word, bytes) else b"%d" % word for word in words) + b"\n"
