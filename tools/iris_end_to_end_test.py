@@ -190,6 +190,26 @@ def test_ctrl_c_cancels(person: Person) -> None:
     assert "/ann/interrupted was cancelled" in err
 
 
+def test_a_second_ctrl_c_leaves_at_once(person: Person) -> None:
+    stubborn = (
+        "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN);"
+        "print('running', flush=True); signal.pause(); signal.pause()"
+    )
+    arguments = ["job", "run", "--name", "stubborn", "--cpu", "100m", "--memory", "64MiB"]
+    running = person.start(FLAGS.iris, *arguments, "--stop-grace", "1h", *python("-c", stubborn))
+    assert running.stdout is not None
+    assert running.stderr is not None
+    assert running.stdout.readline() == "running\n"
+    running.send_signal(signal.SIGINT)
+    for line in running.stderr:
+        if "Ctrl-C again leaves at once" in line:
+            break
+    running.send_signal(signal.SIGINT)
+    running.communicate(timeout=_PATIENCE_SECONDS)
+    assert running.returncode == 130
+    assert "/ann/stubborn" in person.iris("job", "list", "--active").out
+
+
 def test_a_job_that_could_never_run_is_refused_with_the_reason(person: Person) -> None:
     done = person.iris("job", "run", "--cpu", "64", "--no-bundle", *python("-c", "pass"))
     assert done.code == 1

@@ -35,6 +35,7 @@ from iris.model.states import JobState
 from iris.model.tpu import tpu_topology
 
 _EXAMPLES = Path(__file__).parents[1] / "examples"
+_USER = "demo"
 _LINES_KEPT = 200
 _LINES_SHOWN = 10
 # Small enough for all of them to run at the same time on one machine with one core.
@@ -134,13 +135,15 @@ class Demo:
         self._clock = clock
         self._command = command
         suffix = ids.fresh("demo").rpartition("-")[2][-6:]
-        self._shown = [_Shown(job, parse_job_id(f"/demo/{job.name}-{suffix}")) for job in jobs]
+        self._shown = [_Shown(job, parse_job_id(f"/{_USER}/{job.name}-{suffix}")) for job in jobs]
         self._spinner = Spinner("dots", style="cyan")
 
     async def run(self) -> bool:
         """Shows them until all have ended, then what came out. Whether every one ended as it was
         meant to.
         """
+        for job in await self._client.list_jobs(f"/{_USER}/", active_only=True):
+            await self._client.terminate(job.job_id, "left by an earlier demo")
         with self._terminal.live(self.render):
             async with asyncio.TaskGroup() as group:
                 for shown in self._shown:

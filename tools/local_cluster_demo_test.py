@@ -92,3 +92,21 @@ async def test_jobs_run_side_by_side_and_are_shown(
         path = tmp_path / f"{number}.tar.gz"
         path.write_bytes(archive)
         assert inspect_archive(path).entries == 1
+
+
+async def test_what_an_earlier_demo_left_is_ended_first(tmp_path: Path) -> None:
+    person = FakePerson(tmp_path)
+    terminal, clock = person.context.terminal, person.context.clock
+    async with (
+        FakeController().serve() as controller,
+        Client.connect(controller.address, TOKEN) as client,
+    ):
+        for job_id in ("/demo/old-7", "/ann/train"):
+            job = job_pb2.JobStatus(job_id=job_id, state=job_pb2.JOB_RUNNING)
+            job.spec.entrypoint.argv.append("true")
+            job.spec.replicas = 1
+            await controller.put_job(job)
+        demo = Demo(client, terminal, (), clock=clock, ids=CountedIds(), command="iris")
+        assert await demo.run()
+        assert controller.jobs["/demo/old-7"].state == job_pb2.JOB_KILLED
+        assert controller.jobs["/ann/train"].state == job_pb2.JOB_RUNNING

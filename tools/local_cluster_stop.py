@@ -6,13 +6,15 @@ import asyncio
 import signal
 from types import FrameType
 
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
 
 class StopRequested(BaseException):
     """Raised in the middle of blocking work, so that it can undo what it has begun."""
 
 
 class StopRequest:
-    """Takes both signals over for the rest of the process's life. Make it in the main thread,
+    """Takes the signals over for the rest of the process's life. Make it in the main thread,
     before anything is started.
     """
 
@@ -21,7 +23,7 @@ class StopRequest:
         self._interrupts_work = True
         self._loop: asyncio.AbstractEventLoop | None = None
         self._event: asyncio.Event | None = None
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in STOP_SIGNALS:
             signal.signal(number, self._handle)
 
     def hold_back(self) -> None:

@@ -7,13 +7,13 @@ from collections.abc import Iterator
 
 import pytest
 
-from tools.local_cluster_stop import StopRequest, StopRequested
+from tools.local_cluster_stop import STOP_SIGNALS, StopRequest, StopRequested
 
 
 @pytest.fixture(autouse=True)
 def handlers() -> Iterator[None]:
     """Puts back what the tests take over."""
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.getsignal(number) for number in STOP_SIGNALS}
     yield
     for number, handler in before.items():
         signal.signal(number, handler)
@@ -23,7 +23,7 @@ def send(number: signal.Signals) -> None:
     os.kill(os.getpid(), number)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", STOP_SIGNALS)
 def test_the_first_one_interrupts_blocking_work_and_no_more_do(number: signal.Signals) -> None:
     stop = StopRequest()
     with pytest.raises(StopRequested):

@@ -11,7 +11,7 @@ ended yet, and tried again after a rest: platforms are other people's code.
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
@@ -28,7 +28,7 @@ from iris.autoscaler.demand import (
 )
 from iris.autoscaler.fit import fitting
 from iris.autoscaler.groups import Exhausted, after_failed_boot
-from iris.autoscaler.plan import Plan, plan
+from iris.autoscaler.plan import Packing, Plan, plan
 from iris.autoscaler.settings import AutoscalerSettings
 from iris.autoscaler.slices import ManagedGroup, ManagedSlice
 from iris.host.clock import Clock
@@ -66,7 +66,8 @@ class Autoscaler:
         }
         self._view = FleetView()
         self._decisions = DecisionLog()
-        self._outlook: dict[JobId, PendingReason] = {}
+        self._outlook: Mapping[JobId, PendingReason] = {}
+        self._packing: Packing = {}
         self._last_report: ScalingReport | None = None
         self._fleet: Fleet | None = None
         self._wake = asyncio.Event()
@@ -152,11 +153,11 @@ class Autoscaler:
         for group in self._groups.values():
             group.look(self._view, now)
         states = [group.state() for group in self._groups.values()]
-        made = plan(self._view, states, self._settings, now)
+        made = plan(self._view, states, self._settings, now, self._packing)
         for name, backoff in made.backoffs.items():
             self._groups[name].backoff = backoff
         self._begin(made)
-        self._outlook = dict(made.outlook)
+        self._outlook, self._packing = made.outlook, made.packing
         return made.wake_at
 
     def _begin(self, made: Plan) -> None:

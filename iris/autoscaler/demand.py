@@ -18,7 +18,8 @@ from iris.model.resources import Resources
 
 @dataclass(frozen=True, slots=True)
 class Demand:
-    """Tasks of one job that found no place on the workers that exist.
+    """Tasks of one job that found no place on the workers that exist. A view has one for each job
+    at most.
 
     For a gang, `tasks` is its size and they need one slice together; otherwise each needs a place
     of its own.

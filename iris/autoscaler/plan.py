@@ -8,7 +8,9 @@ slices, group by group in order of preference (`fit.fitting`); what is idle goes
 A slice is on its way from the request for it until the controller's view has shown all its workers
 at once. Demand and occupancy are from the same turn of the controller, so whatever workers the view
 shows, the scheduler has tried them for the very demand it shows: they are not counted again. So
-each slice is counted once, and nothing is bought twice for one demand.
+each slice is counted once. And demand stays packed where the last plan packed it, as long as that
+is possible: packed anew from nothing, it could move into what was bought for another, for which
+more would then be bought.
 """
 
 from collections.abc import Mapping, Sequence
@@ -31,6 +33,9 @@ from iris.autoscaler.settings import AutoscalerSettings
 from iris.model.ids import JobId, SliceId
 from iris.model.pending import PendingReason
 
+# By job, then by scale group: how many tasks have capacity coming there.
+Packing = Mapping[JobId, Mapping[str, int]]
+_NO_PACKING: Packing = {}
 _NEVER_SEEN = SliceOccupancy(workers=0, attempts=0, idle_since=None)
 
 
@@ -42,22 +47,29 @@ class Plan:
         decisions: SCALE_UP is one slice of `scale_group`; SCALE_DOWN is about `slice_id`:
             BOOT_FAILED and SLICE_LOST ones are gone or useless whatever runs there, the others only
             go if they have nothing to do; HOLD is a demand left unmet.
-        backoffs: Of the groups for which it changed.
-        outlook: What is done about each job's demand.
-        wake_at: When the same input would give another plan; None: never.
+        backoffs: Of the groups for which it changed. outlook: What is done about each job's demand.
+        packing: How many of each job's tasks were packed where. Handed to the next plan, which
+        begins with it. wake_at: When the same input would give another plan; None: never.
     """
 
     decisions: tuple[ScalingDecision, ...] = ()
     backoffs: Mapping[str, Backoff] = field(default_factory=dict)
     outlook: Mapping[JobId, PendingReason] = field(default_factory=dict)
+    packing: Packing = field(default_factory=dict)
     wake_at: datetime | None = None
 
 
 def plan(
-    view: FleetView, groups: Sequence[GroupState], settings: AutoscalerSettings, now: datetime
+    view: FleetView,
+    groups: Sequence[GroupState],
+    settings: AutoscalerSettings,
+    now: datetime,
+    packing: Packing = _NO_PACKING,
 ) -> Plan:
-    """One plan. Assumes nothing of earlier ones: what they began is in `groups`."""
-    return _Planning(view, groups, settings, now).run()
+    """One plan. What earlier ones began is in `groups`; `packing` is the last one's, if there was
+    one.
+    """
+    return _Planning(view, groups, settings, now, packing).run()
 
 
 class _Planning:
@@ -69,8 +81,11 @@ class _Planning:
         groups: Sequence[GroupState],
         settings: AutoscalerSettings,
         now: datetime,
+        packing: Packing,
     ) -> None:
         self._view = view
+        self._last_packing = packing
+        self._packing: dict[JobId, dict[str, int]] = {}
         self._settings = settings
         self._now = now
         self._decisions: list[ScalingDecision] = []
@@ -88,11 +103,19 @@ class _Planning:
         for state in self._groups.values():
             self._fill_up(state)
         for demand in self._view.demands:
+            self._pack_as_before(demand)
+        for demand in self._view.demands:
             self._serve(demand)
         for state in self._groups.values():
             self._give_back(state)
         wakes = [moment for moment in self._wakes if moment > self._now]
-        return Plan(tuple(self._decisions), self._backoffs, self._outlook, min(wakes, default=None))
+        return Plan(
+            decisions=tuple(self._decisions),
+            backoffs=self._backoffs,
+            outlook=self._outlook,
+            packing=self._packing,
+            wake_at=min(wakes, default=None),
+        )
 
     # --- slices that failed ---------------------------------------------------------------------
 
@@ -183,27 +206,51 @@ class _Planning:
         self._capacity[state.group.name].add(Room.of_new_slice(state.group))
         self._decide(ScalingAction.SCALE_UP, reason, state, summary, job_id=job_id)
 
+    def _pack_as_before(self, demand: Demand) -> None:
+        """Packs what the last plan packed, as far as it still fits."""
+        before = self._last_packing.get(demand.job_id)
+        fits = self._fitting(demand)
+        if not before or isinstance(fits, PendingReason):
+            return
+        for one in fits:
+            if one.group.name not in before:
+                continue
+            if demand.gang is None:
+                left = demand.tasks - self._packed(demand)
+                self._spend_coming(demand, one, min(left, before[one.group.name]))
+            elif not self._packed(demand):
+                self._place_gang(demand, one, buy=False)
+
     def _serve(self, demand: Demand) -> None:
+        """Packs what is left of a demand; what cannot be packed is held."""
         if demand.tasks < 1:
             return
         fits = self._fitting(demand)
         if isinstance(fits, PendingReason):
             self._hold(demand, demand.tasks, ScalingReason.NOTHING_FITS, "", fits)
             return
-        placed: dict[str, int] = {}
         if demand.gang is None:
-            self._serve_singles(demand, fits, placed)
+            self._serve_singles(demand, fits)
         else:
-            self._serve_gang(demand, fits, placed)
-        left = demand.tasks - sum(placed.values())
+            self._serve_gang(demand, fits)
+        left = demand.tasks - self._packed(demand)
         if left:
             obstacles = [self._obstacle(one) for one in fits]
             for one in fits:
                 self._note_reopening(self._groups[one.group.name])
             first = min(obstacles, key=lambda one: one.order)
             self._hold(demand, left, first.reason, first.group, unmet(demand, obstacles))
-        if placed:
-            self._outlook[demand.job_id] = launching(demand, placed)
+        if demand.job_id in self._packing:
+            self._outlook[demand.job_id] = launching(demand, self._packing[demand.job_id])
+
+    def _packed(self, demand: Demand) -> int:
+        """How many of its tasks have capacity coming."""
+        return sum(self._packing.get(demand.job_id, {}).values())
+
+    def _pack(self, demand: Demand, group: str, tasks: int) -> None:
+        if tasks:
+            packed = self._packing.setdefault(demand.job_id, {})
+            packed[group] = packed.get(group, 0) + tasks
 
     def _fitting(self, demand: Demand) -> tuple[Fit, ...] | PendingReason:
         # Only a gang's fit depends on how many tasks it has.
@@ -218,36 +265,39 @@ class _Planning:
             fits = self._fits[key] = fitting(groups, demand, existing)
         return fits
 
-    def _serve_singles(self, demand: Demand, fits: Sequence[Fit], placed: dict[str, int]) -> None:
-        left = demand.tasks
+    def _serve_singles(self, demand: Demand, fits: Sequence[Fit]) -> None:
+        left = demand.tasks - self._packed(demand)
         for one in fits:
-            left -= self._spend_coming(demand, one, left, placed)
+            left -= self._spend_coming(demand, one, left)
         for one in fits:
             state = self._groups[one.group.name]
             while left and one.launchable and self._headroom(state):
                 self._buy_for(demand, state, 1)
-                left -= self._spend_coming(demand, one, left, placed)
+                left -= self._spend_coming(demand, one, left)
 
-    def _spend_coming(self, demand: Demand, one: Fit, left: int, placed: dict[str, int]) -> int:
+    def _spend_coming(self, demand: Demand, one: Fit, limit: int) -> int:
         """Packs single tasks into slices of one group that are on their way; how many found a
         place.
         """
         capacity, total = self._capacity[one.group.name], 0
-        while total < left:
+        while total < limit:
             room = capacity.first_with_room(demand, 1)
             if room is None:
                 break
-            total += room.spend(demand, left - total)
-        _add(placed, one.group.name, total)
+            total += room.spend(demand, limit - total)
+        self._pack(demand, one.group.name, total)
         return total
 
-    def _serve_gang(self, demand: Demand, fits: Sequence[Fit], placed: dict[str, int]) -> None:
+    def _serve_gang(self, demand: Demand, fits: Sequence[Fit]) -> None:
         for buy in (False, True):
             for one in fits:
-                serve = self._on_one_slice if one.scope is Scope.SLICE else self._on_one_group
-                if serve(demand, one, buy=buy):
-                    _add(placed, one.group.name, demand.tasks)
-                    return
+                if not self._packed(demand):
+                    self._place_gang(demand, one, buy=buy)
+
+    def _place_gang(self, demand: Demand, one: Fit, *, buy: bool) -> None:
+        place = self._on_one_slice if one.scope is Scope.SLICE else self._on_one_group
+        if place(demand, one, buy=buy):
+            self._pack(demand, one.group.name, demand.tasks)
 
     def _on_one_slice(self, demand: Demand, one: Fit, *, buy: bool) -> bool:
         """Packs a gang into one slice that is on its way, or into a new one."""
@@ -368,8 +418,3 @@ class _Planning:
         self._decisions.append(
             ScalingDecision(self._now, action, reason, state.group.name, slice_id, job_id, summary)
         )
-
-
-def _add(placed: dict[str, int], group: str, tasks: int) -> None:
-    if tasks:
-        placed[group] = placed.get(group, 0) + tasks

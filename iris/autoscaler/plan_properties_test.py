@@ -1,6 +1,6 @@
 """What holds for every fleet and every demand: bounds, no more than is needed, and an end."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from hypothesis import given
@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from iris.autoscaler.demand import Demand, FleetView, ScalingAction, SliceOccupancy
 from iris.autoscaler.fit import fitting
 from iris.autoscaler.groups import NO_BACKOFF, Backoff, GroupState
-from iris.autoscaler.plan import plan
+from iris.autoscaler.plan import Packing, plan
 from iris.autoscaler.scaling_cases import (
     FOUR_CHIPS,
     NOW,
@@ -22,7 +22,7 @@ from iris.autoscaler.scaling_cases import (
     tpu_group,
 )
 from iris.model.fleet import ScaleGroup, VmState
-from iris.model.ids import SliceId
+from iris.model.ids import JobId, SliceId
 from iris.model.pending import PendingReason
 from iris.model.resources import Resources
 
@@ -52,7 +52,7 @@ DEMANDS = st.lists(
         ),
     ),
     max_size=6,
-)
+).map(lambda found: tuple(replace(one, job_id=JobId(f"/u/j{i}")) for i, one in enumerate(found)))
 
 
 @st.composite
@@ -91,11 +91,7 @@ def states(draw: st.DrawFn) -> tuple[FleetView, tuple[GroupState, ...]]:
                 group, tuple(slices), draw(st.integers(0, 1)), draw(st.integers(0, 1)), backoff
             )
         )
-    demands = tuple(
-        Demand(type(one.job_id)(f"/u/j{i}"), one.resources, one.constraints, one.gang, one.tasks)
-        for i, one in enumerate(draw(DEMANDS))
-    )
-    return FleetView(demands, seen), tuple(found)
+    return FleetView(draw(DEMANDS), seen), tuple(found)
 
 
 @given(states())
@@ -167,7 +163,7 @@ def test_what_a_plan_buys_is_enough_for_the_next(
         )
         for state in groups
     )
-    again = plan(view, after, SETTINGS, NOW)
+    again = plan(view, after, SETTINGS, NOW, first.packing)
     assert not [one for one in again.decisions if one.action is ScalingAction.SCALE_UP]
 
 
@@ -179,6 +175,7 @@ class World:
     now: datetime = NOW
     slices: dict[str, dict[int, datetime]] = field(default_factory=dict)
     launching: dict[str, int] = field(default_factory=dict)
+    packing: Packing = field(default_factory=dict)
     number: int = 0
 
     def step(self, demands: tuple[Demand, ...]) -> int:
@@ -197,7 +194,8 @@ class World:
                 seen[SliceId(f"{group.name}-{number}")] = SliceOccupancy(
                     group.vms_per_slice, 0, since
                 )
-        made = plan(FleetView(demands, seen), states, SETTINGS, self.now)
+        made = plan(FleetView(demands, seen), states, SETTINGS, self.now, self.packing)
+        self.packing = made.packing
         bought = 0
         for one in made.decisions:
             if one.action is ScalingAction.SCALE_UP:
@@ -219,11 +217,11 @@ class World:
 
 @given(GROUPS, DEMANDS)
 def test_it_comes_to_rest_at_min_slices(
-    groups: tuple[ScaleGroup, ...], demands: list[Demand]
+    groups: tuple[ScaleGroup, ...], demands: tuple[Demand, ...]
 ) -> None:
     world = World(tuple(group for group in groups if group.max_slices >= group.min_slices))
-    world.step(tuple(demands))
-    assert world.step(tuple(demands)) == 0
+    world.step(demands)
+    assert world.step(demands) == 0
     world.boot()
     assert world.step(()) == 0
     world.now += SETTINGS.idle_timeout

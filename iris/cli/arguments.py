@@ -132,6 +132,7 @@ def parse_arguments(arguments: Sequence[str]) -> Command:
         prog="iris", description="Runs jobs on a cluster, and shows what becomes of them."
     )
     parser.add_argument("--version", action="version", version=f"iris {VERSION}")
+    add_cluster_flags(parser)
     leaves = _add_commands(parser)
     known, strays = parser.parse_known_args(head)
     words = " ".join(word for word in (known.room, getattr(known, "verb", None)) if word)
@@ -194,7 +195,7 @@ def _add_commands(parser: _Parser) -> dict[str, _Parser]:
         group: Any, room_name: str, name: str, makes: type[Any], text: str, **settings: Any
     ) -> _Parser:
         made: _Parser = group.add_parser(name, help=text, description=text, makes=makes, **settings)
-        add_cluster_flags(made)
+        add_cluster_flags(made, default=argparse.SUPPRESS)
         leaves[f"{room_name} {name}"] = made
         return made
 

@@ -111,6 +111,11 @@ HERE = ClusterFlags()
         (["job", "cancel", "/ann/run-7"], JobCancel(HERE, "/ann/run-7")),
         (["job", "explain", "run-7"], JobExplain(HERE, "run-7")),
         (["cluster", "status", "--state-dir", "/s"], ClusterStatus(ClusterFlags(state_dir="/s"))),
+        (["--state-dir", "/s", "cluster", "status"], ClusterStatus(ClusterFlags(state_dir="/s"))),
+        (
+            ["--state-dir=/s", "cluster", "status", "--address=a:1"],
+            ClusterStatus(ClusterFlags(address="a:1", state_dir="/s")),
+        ),
         (["cluster", "stop"], ClusterStop(HERE)),
         (
             ["job", "list", "--address", "h:1", "--token-file", "/t"],

@@ -17,18 +17,20 @@ Exit code: the job's (of the first task that failed), 128 + N if signal N ended 
 """
 
 
-def add_cluster_flags(parser: argparse.ArgumentParser) -> None:
-    """Flags that say which cluster."""
+def add_cluster_flags(parser: argparse.ArgumentParser, *, default: str | None = None) -> None:
+    """Flags that say which cluster. They may stand before the command's words or behind them; where
+    both parsers of a line take them, the inner one's `default` is argparse.SUPPRESS, or it would
+    undo what the outer one found.
+    """
     group = parser.add_argument_group(
         "which cluster (by default the one that runs on this machine)"
     )
-    group.add_argument(
-        "--address", metavar="HOST:PORT", help="of its controller; needs --token-file"
-    )
-    group.add_argument("--token-file", metavar="FILE", help="file with the cluster's token")
-    group.add_argument(
-        "--state-dir", metavar="DIR", help="state folder of a local cluster; also $IRIS_STATE_DIR"
-    )
+    for name, metavar, text in (
+        ("--address", "HOST:PORT", "of its controller; needs --token-file"),
+        ("--token-file", "FILE", "file with the cluster's token"),
+        ("--state-dir", "DIR", "state folder of a local cluster; also $IRIS_STATE_DIR"),
+    ):
+        group.add_argument(name, metavar=metavar, help=text, default=default)
 
 
 def add_job_flags(parser: argparse.ArgumentParser) -> None:

@@ -119,4 +119,11 @@ def _console(file: TextIO, width: int | None) -> Console:
 
 def _print(console: Console, part: RenderableType) -> None:
     """Text is not cut into lines of ours: terminals wrap it, and elsewhere a line stays a line."""
-    console.print(part, soft_wrap=isinstance(part, str | Text) or not console.is_terminal)
+    if console.is_terminal:
+        console.print(part, soft_wrap=isinstance(part, str | Text))
+        return
+    with console.capture() as captured:
+        console.print(part, soft_wrap=True)
+    # Tables pad their last column.
+    console.file.writelines(f"{line.rstrip()}\n" for line in captured.get().splitlines())
+    console.file.flush()

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from rich.table import Table
 from rich.text import Text
 
 from iris.cli.fake_person import FakePerson
@@ -31,6 +32,13 @@ def test_results_and_remarks_are_kept_apart(person: FakePerson) -> None:
         b"one\ntwo\n",
         b"iris: three\nfour\niris: There is no job.\n      Look again.\n",
     )
+
+
+def test_tables_have_no_blanks_at_the_end_of_lines(person: FakePerson) -> None:
+    table = Table("A", "B", box=None)
+    table.add_row("x", "a longer one")
+    person.context.terminal.result(table)
+    assert person.stdout == " A  B\n x  a longer one\n"
 
 
 def test_lines_go_where_the_job_wrote_them_unchanged(person: FakePerson) -> None:

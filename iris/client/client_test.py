@@ -170,7 +170,7 @@ class TestWatch:
         options = replace(QUICK, reconnect_for=timedelta(seconds=30))
         async with Client.connect(controller.address, TOKEN, options=options) as client:
             assert (await client.wait(JOB)).state is JobState.SUCCEEDED
-        assert len(controller.requests["WatchJob"]) == 2
+        assert len(controller.requests["WatchJob"]) >= 2
 
     async def test_a_controller_that_stays_away_is_an_error_in_the_end(
         self, controller: FakeController
@@ -191,9 +191,9 @@ class TestWatch:
         await controller.put_job(a_job())
         with pytest.raises(
             DeadlineExceeded,
-            match=r"/ann/train had not ended after 0:00:00.5.*its state was: running",
+            match=r"/ann/train had not ended after 0:00:01.5.*its state was: running",
         ):
-            await client.wait(JOB, timedelta(seconds=0.5))
+            await client.wait(JOB, timedelta(seconds=1.5))
 
 
 class TestLogs:

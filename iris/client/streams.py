@@ -11,7 +11,7 @@ from iris.client.retry import Patience
 from iris.host.clock import Clock
 from iris.model.errors import DeadlineExceeded, IrisError, Unavailable
 
-_END = aio.EOF  # type: ignore[attr-defined]  # its type stubs leave it out
+_END = aio.EOF
 # A stream that lasted this share of its time was ended by its deadline, measured by gRPC's clock,
 # not by a failure.
 _FULL_TERM = 0.9

@@ -1,5 +1,6 @@
 """A controller as a whole: puts its parts together, starts them and ends them in order."""
 
+import asyncio
 import logging
 from random import Random
 
@@ -99,8 +100,19 @@ class Controller:
             self._store.close()
 
     async def wait_failed(self) -> BaseException:
-        """What ended the loop, for the process to end with. Never returns while all is well."""
-        return await self._running.wait_failed()
+        """What ended the loop or the autoscaler though nobody stopped it, for the process to end
+        with. Never returns while all is well.
+        """
+        both = [
+            asyncio.ensure_future(self._running.wait_failed()),
+            asyncio.ensure_future(self._planner.wait_failed()),
+        ]
+        try:
+            done, _ = await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
+            return done.pop().result()
+        finally:
+            for waiter in both:
+                waiter.cancel()
 
     # --- Fleet -------------------------------------------------------------------------------
 
@@ -115,6 +127,8 @@ class Controller:
             return events.SliceDraining(self._clock.now(), slice_id) if drained else None
 
         await self._running.request(make)
+        if not drained:
+            self._running.show_fleet()  # the autoscaler's view was out of date
         return drained
 
     async def slice_gone(self, slice_id: SliceId, reason: str) -> None:

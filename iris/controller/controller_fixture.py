@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import grpc.aio
-from iris_proto import controller_pb2, controller_pb2_grpc, job_pb2
+from iris_proto import cluster_pb2, controller_pb2, controller_pb2_grpc, job_pb2
 
 from iris.controller.controller import Controller
 from iris.controller.options import ControllerOptions, UnschedulablePolicy
@@ -100,6 +100,14 @@ class Cluster:
         with rpc_errors("TerminateJob"):
             return await self.jobs.TerminateJob(request)
 
+    async def status(self) -> cluster_pb2.ClusterStatus:
+        """The cluster now."""
+        return await self.jobs.GetClusterStatus(controller_pb2.GetClusterStatusRequest())
+
+    def tail(self, id_: str, **details: Any) -> Any:
+        """The stream of log lines."""
+        return self.jobs.TailLogs(controller_pb2.TailLogsRequest(id=id_, **details))
+
     def watch(self, job_id: str) -> Any:
         """The stream of the job's status."""
         return self.jobs.WatchJob(controller_pb2.WatchJobRequest(job_id=job_id))
@@ -115,20 +123,15 @@ class Cluster:
 
     async def ended(self, job_id: str) -> job_pb2.JobStatus:
         """The last status of a job."""
-        last = None
         async with asyncio.timeout(30):
-            async for last in self.watch(job_id):
-                pass
-        assert last is not None
-        return last
+            return [status async for status in self.watch(job_id)][-1]
 
     async def logs(self, id_: str, **details: Any) -> list[tuple[str, int, int, str]]:
         """All lines as (task, attempt, index, text)."""
-        request = controller_pb2.TailLogsRequest(id=id_, **details)
         lines = []
         async with asyncio.timeout(30):
             with rpc_errors("TailLogs"):
-                async for part in self.jobs.TailLogs(request):
+                async for part in self.tail(id_, **details):
                     lines += [
                         (part.task_id, part.attempt, part.first_index + i, line.text.decode())
                         for i, line in enumerate(part.lines)
@@ -156,7 +159,7 @@ async def running(
     try:
         async with AsyncExitStack() as stack:
             channel = open_channel(address, TOKEN)
-            stack.push_async_callback(channel.close)
+            stack.push_async_callback(channel.close, None)
             yield Cluster(controller, address, channel, planner, clock, stack)
     finally:
         await controller.stop()

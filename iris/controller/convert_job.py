@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta
+from itertools import islice
 
 from iris_proto import job_pb2, worker_pb2
 
@@ -13,7 +14,7 @@ from iris.controller.state.views import reason_for
 from iris.model.errors import InvalidArgument
 from iris.model.ids import AttemptUid, task_id
 from iris.model.pending import PendingReason
-from iris.model.states import TaskState
+from iris.model.states import JobState, TaskState
 from iris.rpc.convert_job import (
     JOB_STATES,
     TASK_STATES,
@@ -25,6 +26,8 @@ from iris.rpc.convert_values import duration_to_proto, timestamp_from_proto, tim
 
 # Of each task, the latest attempts are described; the counts of failures cover all.
 ATTEMPTS_DESCRIBED = 20
+
+_FAILURES = frozenset({TaskState.FAILED, TaskState.WORKER_FAILED, TaskState.PREEMPTED})
 
 
 def job_status(job: Job) -> job_pb2.JobStatus:
@@ -50,13 +53,22 @@ def job_status(job: Job) -> job_pb2.JobStatus:
 def job_status_with_tasks(
     state: ControllerState, job: Job, reason: PendingReason | None, max_tasks: int, now: datetime
 ) -> job_pb2.JobStatus:
-    """A job and its first tasks; `reason` is why those that could start do not."""
+    """A job and at most so many of its tasks; `reason` is why those that could start do not."""
     status = job_status(job)
     status.tasks.extend(
-        task_status(state, job, index, reason, now)
-        for index in range(min(max_tasks, len(job.tasks)))
+        task_status(state, job, index, reason, now) for index in _described(job, max_tasks)
     )
     return status
+
+
+def _described(job: Job, max_tasks: int) -> Iterable[int]:
+    """The first tasks; of a job that failed also, and before others, those that it failed of."""
+    if len(job.tasks) <= max_tasks or job.record.state is not JobState.FAILED:
+        return range(min(max_tasks, len(job.tasks)))
+    failed = [task.index for task in job.tasks if task.state in _FAILURES][:max_tasks]
+    chosen = set(failed)
+    others = (index for index in range(len(job.tasks)) if index not in chosen)
+    return sorted([*failed, *islice(others, max_tasks - len(failed))])
 
 
 def task_status(

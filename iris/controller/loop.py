@@ -99,6 +99,7 @@ class ControlLoop:
         self._settled = asyncio.Event()
         self._report: ScalingReport | None = None
         self._look_again = True
+        self._view_wanted = False
         self._stopping = False
         self._task: asyncio.Task[None] | None = None
         self._failure: asyncio.Future[BaseException] = asyncio.get_running_loop().create_future()
@@ -120,7 +121,8 @@ class ControlLoop:
         self._stopping = True
         self._wake.set()
         if self._task is not None:
-            await self._task
+            # Not awaited itself: who is cancelled while waiting for it must not cancel a turn.
+            await asyncio.wait([self._task])
 
     async def wait_failed(self) -> BaseException:
         """What ended the loop. Never returns if nothing does."""
@@ -195,6 +197,11 @@ class ControlLoop:
         self._report = report
         self._wake.set()
 
+    def show_fleet(self) -> None:
+        """The autoscaler gets a view of the fleet soon, though nothing has changed."""
+        self._view_wanted = True
+        self._wake.set()
+
     async def settled(self) -> None:
         """Waits until no turn is half done: what the state says then is committed."""
         while not self._settled.is_set():
@@ -233,16 +240,21 @@ class ControlLoop:
     async def _wait(self) -> None:
         """Until something has arrived or is due."""
         seconds = self._seconds_until_due()
-        if self._wake.is_set() or self._look_again or (seconds is not None and seconds <= 0):
+        due = self._stopping or self._look_again or (seconds is not None and seconds <= 0)
+        if due or self._wake.is_set():
             return
         waiting: set[asyncio.Future[object]] = {asyncio.ensure_future(self._wake.wait())}
         if seconds is not None:
-            waiting.add(asyncio.ensure_future(self._clock.sleep(seconds)))
+            waiting.add(asyncio.ensure_future(self._sleep_until_due()))
         try:
             await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
         finally:
             for future in waiting:
                 future.cancel()
+
+    async def _sleep_until_due(self) -> None:
+        # Asked again, because time has passed since this was made a task.
+        await self._clock.sleep(self._seconds_until_due() or 0)
 
     def _seconds_until_due(self) -> float | None:
         now = self._clock.monotonic()
@@ -273,7 +285,9 @@ class ControlLoop:
         self._sessions.tell(turn.effects)
         self._settled.set()
         self._hub.jobs_changed({*turn.effects.jobs, *turn.reasons_changed})
-        if placed and not self._look_again:
+        self._view_wanted = self._view_wanted or placed
+        if self._view_wanted and not self._look_again:
+            self._view_wanted = False
             self._planner.observe(self._placement.fleet_view())
 
     def _take(self, entry: _Entry, turn: _Turn) -> None:

@@ -1,7 +1,8 @@
 """For tests: a worker that does exactly what the test says, over a real stream."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from typing import Any
 
 from iris_proto import job_pb2, worker_pb2, worker_pb2_grpc
 
@@ -57,7 +58,7 @@ class ScriptedWorker:
         self.welcome: worker_pb2.Welcome | None = None
         self.complete_sets = 0
         self.error: BaseException | None = None
-        self._call = None
+        self._call: Any = None
         self._reader: asyncio.Task[None] | None = None
         self._changed = asyncio.Condition()
 
@@ -70,13 +71,17 @@ class ScriptedWorker:
         hello.CopyFrom(self._hello)
         hello.attempts.extend(attempts)
         before = self.complete_sets
+        await self.begin(worker_pb2.WorkerMessage(hello=hello))
+        await self.until(lambda: self.complete_sets > before or self.error is not None)
+        if self.error is not None:
+            raise self.error
+
+    async def begin(self, first: worker_pb2.WorkerMessage) -> None:
+        """A new stream with this as its first message; returns at once."""
         self.error = None
         self._call = worker_pb2_grpc.WorkerServiceStub(self._channel).Attach()
         self._reader = asyncio.create_task(self._read(self._call))
-        await self._send(worker_pb2.WorkerMessage(hello=hello))
-        await self.until(lambda: self.complete_sets > before or self._reader.done())
-        if self.error is not None:
-            raise self.error
+        await self._send(first)
 
     async def disconnect(self) -> None:
         """The stream breaks."""
@@ -90,7 +95,7 @@ class ScriptedWorker:
         await self.disconnect()
         await self._channel.close()
 
-    async def until(self, condition, timeout: float = 30) -> None:
+    async def until(self, condition: Callable[[], object], timeout: float = 30) -> None:
         """Waits until the condition holds after some message. Fails after `timeout` seconds."""
         async with asyncio.timeout(timeout), self._changed:
             await self._changed.wait_for(condition)
@@ -119,7 +124,9 @@ class ScriptedWorker:
         """The attempt runs."""
         await self.observe(observation(uid, job_pb2.TASK_RUNNING))
 
-    async def end(self, uid: str, state: int = job_pb2.TASK_SUCCEEDED, **details: object) -> None:
+    async def end(
+        self, uid: str, state: job_pb2.TaskState = job_pb2.TASK_SUCCEEDED, **details: Any
+    ) -> None:
         """The attempt has ended; returns once the controller has that for good."""
         await self.observe(observation(uid, state, **details))
         await self.until(lambda: uid in self.acknowledged)
@@ -147,7 +154,7 @@ class ScriptedWorker:
         assert self._call is not None
         await self._call.write(message)
 
-    async def _read(self, call) -> None:
+    async def _read(self, call: Any) -> None:
         try:
             async for message in call:
                 async with self._changed:
@@ -184,6 +191,6 @@ class ScriptedWorker:
         self.stops |= set(desired.stop)
 
 
-def observation(uid: str, state: int, **details: object) -> worker_pb2.Observation:
+def observation(uid: str, state: job_pb2.TaskState, **details: Any) -> worker_pb2.Observation:
     """One, with what else is named."""
     return worker_pb2.Observation(attempt_uid=uid, state=state, **details)

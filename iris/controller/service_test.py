@@ -3,28 +3,20 @@
 import asyncio
 from pathlib import Path
 
-import grpc.aio
 import pytest
-from iris_proto import controller_pb2, job_pb2, worker_pb2
+from iris_proto import controller_pb2, job_pb2
 
-from iris.controller.controller_fixture import TOKEN, running
-from iris.controller.options import UnschedulablePolicy
+from iris.controller.controller_fixture import running
 from iris.model.errors import (
     AlreadyExists,
-    FailedPrecondition,
-    InvalidArgument,
-    IrisError,
     NotFound,
-    Unauthenticated,
-    Unavailable,
 )
+from iris.model.ids import JobId, SliceId
 from iris.model.pending import PendingCode, PendingReason
 from iris.model.resources import Resources
-from iris.rpc.channels import open_channel
-from iris.rpc.errors import rpc_errors
 from iris.testing.eventually import assert_eventually
 
-JOB = "/alice/job"
+JOB = JobId("/alice/job")
 
 
 async def test_a_job_runs_and_its_end_is_told(tmp_path: Path) -> None:
@@ -91,64 +83,6 @@ async def test_many_at_once_under_one_name_are_one_job(tmp_path: Path) -> None:
         assert [job.job_id for job in listed.jobs] == [JOB]
 
 
-@pytest.mark.parametrize(
-    ("job_id", "details", "kind", "says"),
-    [
-        ("alice", {}, InvalidArgument, "'alice' is not a job id"),
-        ("/alice/1", {}, InvalidArgument, "is not a job id"),
-        (JOB, {"replicas": 0}, InvalidArgument, "replicas is 0"),
-        (JOB, {"replicas": 1001}, InvalidArgument, "1,001 replicas; at most 1,000"),
-        (JOB, {"env": {"A": "x" * (1 << 20)}}, InvalidArgument, "at most 1 MiB"),
-        (JOB, {"env": {"IRIS_X": ""}}, InvalidArgument, "IRIS_X"),
-        (JOB, {"cpu_millis": -1}, InvalidArgument, "-1 of cpu"),
-        (
-            JOB,
-            {"bundle_digest": "sha256:" + "0" * 64},
-            FailedPrecondition,
-            "has no bundle sha256:000.*Upload it first",
-        ),
-    ],
-)
-async def test_what_cannot_be_taken_is_refused_with_the_reason(
-    tmp_path: Path, job_id: str, details: dict[str, object], kind: type[IrisError], says: str
-) -> None:
-    async with running(tmp_path) as cluster:
-        with pytest.raises(kind, match=says):
-            await cluster.launch(job_id, **details)
-        listed = await cluster.jobs.ListJobs(controller_pb2.ListJobsRequest())
-        assert not listed.jobs
-
-
-MISFIT = PendingReason(
-    PendingCode.NO_GROUP_FITS, "memory", needed="64 GiB memory", nearest="2 GiB memory in cpu"
-)
-
-
-async def test_what_no_group_could_run_is_refused_with_the_limiting_resource(
-    tmp_path: Path,
-) -> None:
-    async with running(tmp_path) as cluster:
-        cluster.planner.groups, cluster.planner.misfit = (), MISFIT
-        with pytest.raises(FailedPrecondition, match=r"memory.*64 GiB.*2 GiB memory in cpu"):
-            await cluster.launch(JOB, replicas=3, gang=True)
-        (demand,) = cluster.planner.demands
-        assert (demand.job_id, demand.tasks, demand.gang is None) == (JOB, 3, False)
-
-
-async def test_what_no_group_could_run_waits_explained_if_the_cluster_says_so(
-    tmp_path: Path,
-) -> None:
-    async with running(tmp_path, unschedulable=UnschedulablePolicy.ACCEPT) as cluster:
-        cluster.planner.groups, cluster.planner.misfit = (), MISFIT
-        await cluster.launch(JOB)
-        cluster.planner.set_outlook({JOB: MISFIT})
-        job = await cluster.until(
-            JOB, lambda job: job.tasks[0].pending.code == job_pb2.NO_GROUP_FITS
-        )
-        assert job.tasks[0].pending.subject == "memory"
-        assert job.tasks[0].pending.summary == MISFIT.summary()
-
-
 async def test_why_a_task_waits_and_that_watchers_hear_of_it(tmp_path: Path) -> None:
     async with running(tmp_path) as cluster:
         await cluster.launch(JOB, cpu_millis=8000)
@@ -186,6 +120,36 @@ async def test_a_retry_waits_on_another_worker_and_says_so(tmp_path: Path) -> No
         assert job.state == job_pb2.JOB_SUCCEEDED
 
 
+async def test_of_a_job_that_failed_the_tasks_it_failed_of_are_described(tmp_path: Path) -> None:
+    async with running(tmp_path) as cluster:
+        worker = await cluster.attached("w1", total=Resources(10**6, 1 << 50))
+        await cluster.launch(JOB, replicas=50)
+        uids = [await worker.given(f"{JOB}/{index}") for index in range(50)]
+        request = controller_pb2.GetJobRequest(job_id=JOB, max_tasks=3)
+        job = await cluster.jobs.GetJob(request)
+        assert [task.index for task in job.tasks] == [0, 1, 2]
+        await worker.end(uids[40], job_pb2.TASK_FAILED, exit_code=1)
+        for index, uid in enumerate(uids):
+            if index != 40:
+                await worker.end(uid, job_pb2.TASK_KILLED)
+        job = await cluster.jobs.GetJob(request)
+        assert [task.index for task in job.tasks] == [0, 1, 40]
+        assert sum(count.tasks for count in job.counts) == 50
+
+
+async def test_a_refused_drain_is_followed_by_a_view(tmp_path: Path) -> None:
+    async with running(tmp_path) as cluster:
+        worker = await cluster.attached("w1")
+        await cluster.launch(JOB)
+        await worker.given(f"{JOB}/0")
+        await assert_eventually(lambda: cluster.planner.view.slices, "a view")
+        views = len(cluster.planner.views)
+        assert cluster.planner.fleet is not None
+        assert not await cluster.planner.fleet.drain_slice(SliceId("slice-1"))
+        await assert_eventually(lambda: len(cluster.planner.views) > views, "another view")
+        assert cluster.planner.view.slices[SliceId("slice-1")].attempts == 1
+
+
 async def test_demand_is_what_was_left_over(tmp_path: Path) -> None:
     async with running(tmp_path) as cluster:
         await cluster.attached("w1")
@@ -193,8 +157,8 @@ async def test_demand_is_what_was_left_over(tmp_path: Path) -> None:
         await assert_eventually(lambda: cluster.planner.view.demands, "demand")
         (demand,) = cluster.planner.view.demands
         assert demand.tasks == 6, "four fit on the worker"
-        assert cluster.planner.view.slices["slice-1"].attempts == 4
-        assert cluster.planner.view.slices["slice-1"].idle_since is None
+        assert cluster.planner.view.slices[SliceId("slice-1")].attempts == 4
+        assert cluster.planner.view.slices[SliceId("slice-1")].idle_since is None
         await cluster.launch("/alice/gang", replicas=3, gang=True, cpu_millis=4000)
         await assert_eventually(lambda: len(cluster.planner.view.demands) == 2, "both")
         assert cluster.planner.view.demands[1].tasks == 3
@@ -236,7 +200,7 @@ async def test_things_that_are_not_there(tmp_path: Path) -> None:
         with pytest.raises(NotFound):
             await cluster.terminate("/alice/none")
         with pytest.raises(NotFound):
-            await cluster.until("/alice/none", lambda job: True)
+            await cluster.until("/alice/none", lambda _: True)
         with pytest.raises(NotFound):
             await cluster.logs("/alice/none")
 
@@ -346,80 +310,3 @@ async def test_cluster_status(tmp_path: Path) -> None:
             cluster.clock.now() - seen.last_seen.ToDatetime(cluster.clock.now().tzinfo)
         ).seconds == 3
         assert not status.HasField("machine")
-
-
-async def test_health_needs_no_token(tmp_path: Path) -> None:
-    async with running(tmp_path) as cluster:
-        async with open_channel(cluster.address, "") as channel:
-            stub = type(cluster.jobs)(channel)
-            answer = await stub.Health(controller_pb2.HealthRequest())
-        assert answer.healthy
-        assert (answer.cluster, answer.version) == ("test", "0.0-test")
-        assert answer.incarnation_id
-
-
-async def test_every_other_call_of_every_service_needs_the_token(tmp_path: Path) -> None:
-    methods = [
-        (service, method)
-        for proto in (controller_pb2, worker_pb2)
-        for service in proto.DESCRIPTOR.services_by_name.values()
-        for method in service.methods
-    ]
-    assert len(methods) == 12
-    async with running(tmp_path) as cluster:
-        for token in ("", TOKEN[:-1], TOKEN + "x"):
-            async with open_channel(cluster.address, token) as channel:
-                for service, method in methods:
-                    if method.name == "Health":
-                        continue
-                    with pytest.raises(Unauthenticated), rpc_errors(method.full_name):
-                        await _call(channel, f"/{service.full_name}/{method.name}", method)
-
-
-async def _call(channel: grpc.aio.Channel, path: str, method: object) -> None:
-    kind = ("stream" if method.client_streaming else "unary") + (
-        "_stream" if method.server_streaming else "_unary"
-    )
-    multi = getattr(channel, kind)(path)
-    call = multi(iter([b""])) if method.client_streaming else multi(b"")
-    if method.server_streaming:
-        await call.read()
-    else:
-        await call
-
-
-async def test_watchers_are_told_that_the_controller_stops(tmp_path: Path) -> None:
-    async with running(tmp_path) as cluster:
-        await cluster.launch(JOB)
-        stream = cluster.watch(JOB)
-        await stream.read()
-        follower = asyncio.create_task(cluster.logs(JOB, follow=True))
-        reading = asyncio.create_task(cluster.ended(JOB))
-        await assert_eventually(lambda: len(cluster.controller._hub) == 3, "all watch")
-        await cluster.controller.stop()
-        with pytest.raises(Unavailable, match="stopping"):
-            await follower
-        with pytest.raises(grpc.aio.AioRpcError):
-            await reading
-
-
-async def test_an_exception_in_the_loop_ends_it_loudly(tmp_path: Path) -> None:
-    cluster_of = running(tmp_path)
-    cluster = await cluster_of.__aenter__()
-    worker = await cluster.attached("w1")
-
-    def breaks(view: object) -> None:
-        raise ZeroDivisionError("a bug")
-
-    cluster.planner.observe = breaks
-    await cluster.launch(JOB)
-    error = await asyncio.wait_for(cluster.controller.wait_failed(), 30)
-    assert isinstance(error, ZeroDivisionError)
-    health = await cluster.jobs.Health(controller_pb2.HealthRequest())
-    assert not health.healthy
-    assert "a bug" in health.problem
-    with pytest.raises(Unavailable, match="failed"):
-        await cluster.launch("/alice/other")
-    await worker.until(lambda: worker.error is not None)
-    with pytest.raises(AssertionError, match="a bug"):
-        await cluster_of.__aexit__(None, None, None)

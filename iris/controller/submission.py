@@ -1,5 +1,7 @@
 """Which jobs are taken."""
 
+from dataclasses import replace
+
 from iris_proto import job_pb2
 
 from iris.autoscaler.demand import CapacityPlanner, Demand
@@ -8,6 +10,7 @@ from iris.controller.options import ControllerOptions, UnschedulablePolicy
 from iris.model.errors import FailedPrecondition, InvalidArgument
 from iris.model.ids import JobId
 from iris.model.job import JobSpec
+from iris.model.pending import PendingReason
 from iris.model.resources import format_bytes
 from iris.rpc.convert_job import job_spec_from_proto
 
@@ -54,8 +57,12 @@ class SubmissionRules:
         demand = Demand(job_id, spec.resources, spec.constraints, spec.gang, spec.replicas)
         groups, reason = self._planner.fitting_groups(demand)
         if not groups:
-            why = reason.summary() if reason is not None else "no scale group fits"
-            raise FailedPrecondition(
-                f"No scale group of this cluster could ever run {job_id}: {why}.",
-                hint="Ask for less, or add a scale group that fits.",
-            )
+            raise _misfit(job_id, reason)
+
+
+def _misfit(job_id: JobId, reason: PendingReason | None) -> FailedPrecondition:
+    hint = "Ask for less, or add a scale group that fits."
+    if reason is None:
+        return FailedPrecondition(f"No scale group could ever run {job_id}.", hint=hint)
+    why = replace(reason, hint="").summary().rstrip(".")
+    return FailedPrecondition(f"{job_id} cannot be run: {why}.", hint=reason.hint or hint)

@@ -1,4 +1,6 @@
-"""Time, as something that is handed in: the real clock here, a virtual one in tests and simulations."""
+"""Time, as something that is handed in: the real clock here, a virtual one in tests and
+simulations.
+"""
 
 import asyncio
 import time

@@ -28,7 +28,9 @@ class PortLease:
         name: What it is for; in messages.
     """
 
-    def __init__(self, allocator: "PortAllocator", name: str, held: socket.socket, lock: int | None) -> None:
+    def __init__(
+        self, allocator: "PortAllocator", name: str, held: socket.socket, lock: int | None
+    ) -> None:
         self.name = name
         self.port: int = held.getsockname()[1]
         self._allocator = allocator
@@ -110,7 +112,9 @@ class PortAllocator:
         """
         if self._lease_dir is None:
             return True, None
-        lock = os.open(self._lease_dir / f"{port}.lease", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        lock = os.open(
+            self._lease_dir / f"{port}.lease", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600
+        )
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -126,6 +130,8 @@ def _bind_any(name: str) -> socket.socket:
     except OSError as error:
         held.close()
         if error.errno in (errno.EADDRINUSE, errno.EMFILE, errno.ENFILE):
-            raise ResourceExhausted(f"No port for {name}: {error.strerror}.", hint="End tasks that hold ports.") from error
+            raise ResourceExhausted(
+                f"No port for {name}: {error.strerror}.", hint="End tasks that hold ports."
+            ) from error
         raise
     return held

@@ -61,7 +61,9 @@ def test_a_port_that_was_handed_over_can_be_bound_but_stays_leased(
     assert allocator.lease("again").port == other.port
 
 
-def test_a_released_port_may_be_leased_again(allocator: PortAllocator, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_released_port_may_be_leased_again(
+    allocator: PortAllocator, monkeypatch: pytest.MonkeyPatch
+) -> None:
     lease = allocator.lease("http")
     lease.release()
     lease.release()
@@ -70,7 +72,9 @@ def test_a_released_port_may_be_leased_again(allocator: PortAllocator, monkeypat
     assert allocator.lease("again").port == lease.port
 
 
-def test_allocators_that_share_a_folder_never_give_the_same_port(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_allocators_that_share_a_folder_never_give_the_same_port(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     first, second = PortAllocator(tmp_path / "leases"), PortAllocator(tmp_path / "leases")
     taken = first.lease("http")
     taken.hand_over()
@@ -82,14 +86,18 @@ def test_allocators_that_share_a_folder_never_give_the_same_port(tmp_path: Path,
     second.close()
 
 
-def test_the_leases_of_a_process_that_was_killed_are_free(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_leases_of_a_process_that_was_killed_are_free(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     script = (
         "import sys, pathlib; from iris.host.ports import PortAllocator;"
         "a = PortAllocator(pathlib.Path(sys.argv[1])); print(a.lease('x').hand_over(), flush=True); sys.stdin.read()"
     )
     environment = {"PYTHONPATH": ":".join(sys.path)}
     argv = [sys.executable, "-c", script, str(tmp_path / "leases")]
-    with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment) as other:
+    with subprocess.Popen(
+        argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
+    ) as other:
         assert other.stdout is not None
         number = int(other.stdout.readline())
         ours = PortAllocator(tmp_path / "leases")
@@ -100,7 +108,9 @@ def test_the_leases_of_a_process_that_was_killed_are_free(tmp_path: Path, monkey
     ours.close()
 
 
-def test_when_all_that_is_offered_is_taken_it_says_so(allocator: PortAllocator, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_when_all_that_is_offered_is_taken_it_says_so(
+    allocator: PortAllocator, monkeypatch: pytest.MonkeyPatch
+) -> None:
     lease = allocator.lease("http")
     lease.hand_over()
     monkeypatch.setattr(ports, "_MAX_TRIES", 3)

@@ -169,8 +169,8 @@ def all_processes() -> tuple[ProcessIdentity, ...]:
 def end_processes(
     processes: Iterable[ProcessIdentity], *, grace: float, deadline: float
 ) -> tuple[ProcessIdentity, ...]:
-    """SIGTERM to all, SIGKILL to those that run after `grace` seconds; returns those that run after
-    `deadline` seconds.
+    """SIGTERM to all, SIGKILL to those that run after `grace` seconds (0: to all, at once); returns
+    those that run after `deadline` seconds.
 
     Blocks for at most `deadline` seconds.
     """
@@ -179,11 +179,12 @@ def end_processes(
         handles = [
             stack.enter_context(handle) for handle in map(ProcessHandle.open, processes) if handle
         ]
-        for handle in handles:
-            handle.send(signal.SIGTERM)
-            # A stopped process takes the signal only once it continues.
-            handle.send(signal.SIGCONT)
-        handles = _still_running(handles, min(until, time.monotonic() + grace))
+        if grace > 0:
+            for handle in handles:
+                handle.send(signal.SIGTERM)
+                # A stopped process takes the signal only once it continues.
+                handle.send(signal.SIGCONT)
+            handles = _still_running(handles, min(until, time.monotonic() + grace))
         for handle in handles:
             handle.send(signal.SIGKILL)
         return tuple(handle.identity for handle in _still_running(handles, until))

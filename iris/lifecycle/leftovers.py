@@ -1,10 +1,11 @@
 """What a cluster that was stopped may have left on this machine, looked for rather than assumed."""
 
 import os
+import shutil
 import socket
 import stat
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -40,16 +41,29 @@ class Footprint:
     record: ControllerRecord | None
     processes: tuple[ProcessIdentity, ...]
 
-    def leftovers(self, timeout: float) -> list[str]:
-        """What is left, each with its name. What is only about to end is given up to `timeout`
-        seconds.
-        """
-        return [
-            *_processes(set(self.processes) | set(task_processes(self.working.cache)), timeout),
-            *self._lock(),
-            *self._port(),
-            *self._files(),
-        ]
+    def processes_left(self, timeout: float) -> list[str]:
+        """Processes that still run, each with its name, after up to `timeout` seconds to end in."""
+        suspects = {*self.processes, *task_processes(self.working.vms)}
+        until = time.monotonic() + timeout
+        left = []
+        for process in sorted(suspects):
+            handle = ProcessHandle.open(process)
+            if handle is None:
+                continue
+            with handle:
+                if not handle.wait(max(0.0, until - time.monotonic())):
+                    left.append(f"{process} ({command_line(process)[:_MAX_COMMAND]})")
+        return left
+
+    def tidy_up(self) -> None:
+        """Removes what one that was killed could not. Only once none of its processes is left."""
+        self.folder.record_file.unlink(missing_ok=True)
+        for folder in (self.folder.temporary, self.working.vms):
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def things_left(self) -> list[str]:
+        """Everything else that is left, each with its name."""
+        return [*self._lock(), *self._port(), *self._files()]
 
     def _lock(self) -> Iterator[str]:
         if self.folder.is_locked():
@@ -69,34 +83,25 @@ class Footprint:
     def _files(self) -> Iterator[str]:
         if self.folder.record_file.exists():
             yield f"file {self.folder.record_file}"
-        for folder in (self.folder.path, self.folder.temporary, self.working.cache):
+        for folder in (self.folder.temporary, self.working.vms):
             for path in _entries(folder):
-                if folder == self.folder.temporary or path.name.endswith(TEMPORARY_SUFFIX):
-                    yield f"temporary file {path}"
-                elif stat.S_ISSOCK(path.lstat().st_mode):
-                    yield f"socket {path}"
+                yield f"file {path}"
+        for path in (*_entries(self.folder.path), *_entries(self.working.cache)):
+            if path.name.endswith(TEMPORARY_SUFFIX):
+                yield f"temporary file {path}"
+            elif stat.S_ISSOCK(path.lstat().st_mode):
+                yield f"socket {path}"
 
 
-def task_processes(cache: Path) -> Iterator[ProcessIdentity]:
-    """Processes of tasks whose home is below `cache`, whoever their parent is now."""
-    home = f"{_HOME_VARIABLE}{cache}{os.sep}"
+def task_processes(vms: Path) -> Iterator[ProcessIdentity]:
+    """Processes of tasks whose home is below `vms`, whoever their parent is now."""
+    home = f"{_HOME_VARIABLE}{vms}{os.sep}"
     for process in all_processes():
         strings = process_strings(process, "environ")
         if any(text.startswith(_TASK_VARIABLE) for text in strings) and any(
             text.startswith(home) for text in strings
         ):
             yield process
-
-
-def _processes(processes: Iterable[ProcessIdentity], timeout: float) -> Iterator[str]:
-    until = time.monotonic() + timeout
-    for process in sorted(processes):
-        handle = ProcessHandle.open(process)
-        if handle is None:
-            continue
-        with handle:
-            if not handle.wait(max(0.0, until - time.monotonic())):
-                yield f"{process} ({command_line(process)[:_MAX_COMMAND]})"
 
 
 def _is_somebody_elses(record: ControllerRecord) -> bool:

@@ -119,8 +119,8 @@ class LocalController:
         return self._wait_until_healthy(process)
 
     def stop(self) -> None:
-        """See ControllerProtocol. First gently, then by force; what ends it by force is said in the
-        log, not raised.
+        """See ControllerProtocol. First gently; once its time is over by force, and what it could
+        not tidy up then is removed here.
         """
         record = self._folder.running()
         process = record.process if record else self._folder.lock_holder()
@@ -128,15 +128,14 @@ class LocalController:
             raise self._taken()
         tree = (process, *descendants(process)) if process else ()
         footprint = Footprint(self._folder, self._working, record, tree)
-        if process is not None:
-            self._end(process)
+        in_good_order = self._end(process) if process else not self._folder.record_file.exists()
         STARTED.discard(self._folder)
-        if not self._folder.is_locked():
-            # Left by one that was killed; one that ended well took it along.
-            self._folder.record_file.unlink(missing_ok=True)
         if not self._folder.path.is_dir():
             return
-        left = footprint.leftovers(self._timeouts.leftovers.total_seconds())
+        left = footprint.processes_left(self._timeouts.leftovers.total_seconds())
+        if not in_good_order and not left and not self._folder.is_locked():
+            footprint.tidy_up()
+        left += footprint.things_left()
         if left:
             raise Internal(
                 f"Cluster {self._config.name!r} was stopped but left behind: {'; '.join(left)}.",
@@ -255,19 +254,20 @@ class LocalController:
         lines = (self.fetch_startup_logs(_STARTUP_LINES) or "").strip()
         return f"Its last lines:\n{lines}" if lines else "It wrote nothing."
 
-    def _end(self, process: ProcessIdentity) -> None:
+    def _end(self, process: ProcessIdentity) -> bool:
+        """Whether it ended by itself; else it was killed, with everything below it."""
         handle = ProcessHandle.open(process)
         if handle is None:
-            return
+            return not self._folder.record_file.exists()
         with handle:
             handle.send(signal.SIGTERM)
             # One that was stopped (SIGSTOP) hears of it only when it continues.
             handle.send(signal.SIGCONT)
             if handle.wait(self._timeouts.stop.total_seconds()):
-                return
+                return not self._folder.record_file.exists()
             everything = (process, *descendants(process))
-            deadline = self._timeouts.leftovers.total_seconds()
-            end_processes(everything, grace=0, deadline=deadline)
+            end_processes(everything, grace=0, deadline=self._timeouts.leftovers.total_seconds())
+        return False
 
 
 def local_status(record: ControllerRecord, cluster: str, timeout: timedelta) -> ControllerStatus:

@@ -8,7 +8,8 @@ from collections.abc import Awaitable, Callable
 
 from iris_proto import config_pb2
 
-from iris.autoscaler.autoscaler import Autoscaler, AutoscalerSettings
+from iris.autoscaler.autoscaler import Autoscaler
+from iris.autoscaler.settings import AutoscalerSettings
 from iris.config.budget import machine_budget
 from iris.config.groups import scale_groups_of
 from iris.controller.controller import Controller
@@ -50,6 +51,8 @@ class LocalControlPlane:
                 controller_address=lambda: self._controller.address,
                 token=token,
                 cache_dir=working.cache,
+                vm_dir=working.vms,
+                lease_dir=folder.leases,
                 inherit_env=launch.inherit_env,
                 stop_grace=self._config.worker.stop_grace.ToTimedelta(),
                 bundle_cache_bytes=self._config.worker.bundle_cache_size,
@@ -84,6 +87,7 @@ class LocalControlPlane:
         """Serves from then on; returns `host:port`. Raises FailedPrecondition where the port or the
         state cannot be had.
         """
+        await self._machine.discard_old_vms()
         return await self._controller.start()
 
     async def wait_failed(self) -> BaseException:
@@ -107,7 +111,7 @@ class LocalControlPlane:
 async def _logged(what: str, stop: Callable[[], Awaitable[None]]) -> None:
     try:
         await stop()
-    except Exception:
+    except Exception:  # noqa: BLE001 - the rest has to be stopped all the same
         _log.exception("stopping %s failed", what)
 
 

@@ -72,7 +72,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         _log.error("%s", error, exc_info=error.__cause__)
         answer.failed(error)
         return 1
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - the starter hears of any of them
         _log.exception("the controller ends")
         answer.failed(Internal(f"The controller broke while it started: {error!r}."))
         return 1

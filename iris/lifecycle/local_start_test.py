@@ -1,5 +1,6 @@
 """Tests of starting a local controller: with the real one, in processes of its own."""
 
+import asyncio
 import socket
 import stat
 import sys
@@ -21,6 +22,7 @@ from iris.model.errors import (
     IrisError,
     Unavailable,
 )
+from iris.testing.eventually import assert_eventually
 from iris.testing.leaks import LeakCheck
 
 _START_AND_WAIT = """
@@ -82,6 +84,23 @@ def test_from_nothing_to_healthy(controller: LocalController, state_dir: Path) -
     assert len(logs) == 2
     assert not any(token in log for log in logs), "the token is never logged"
     assert controller.state_folder.read_config() == sample_config(state_dir)
+
+
+def test_machines_that_are_always_wanted_come_at_once(state_dir: Path) -> None:
+    config = sample_config(state_dir)
+    config.scale_groups["cpu"].min_slices = 2
+    controller = LocalController(config, attached=True)
+    try:
+        controller.start()
+        log = controller.state_folder.controller_log
+
+        def both_attached() -> bool:
+            return log.read_text().count("attached with 0 attempts") == 2
+
+        asyncio.run(assert_eventually(both_attached, "two workers attach"))
+        assert "failed" not in log.read_text()
+    finally:
+        controller.stop()
 
 
 def test_starting_twice_changes_nothing(controller: LocalController, state_dir: Path) -> None:

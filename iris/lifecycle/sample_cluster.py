@@ -41,10 +41,13 @@ config = parse_config(Path(sys.argv[1]).read_text(), "sample.yaml")
 """
 
 
-def sample_config(state_dir: Path, *, port: int = 0) -> config_pb2.ClusterConfig:
+def sample_config(
+    state_dir: Path, *, port: int = 0, hosting: config_pb2.WorkerHosting = config_pb2.IN_PROCESS
+) -> config_pb2.ClusterConfig:
     """A cluster that any machine can hold, with its state there."""
     config = parse_config(_TEXT.format(state_dir=state_dir), "sample.yaml")
     config.controller_vm.local.port = port
+    config.controller_vm.local.workers = hosting
     return config
 
 

@@ -229,6 +229,11 @@ class WorkingFolders:
     bundles: Path
     cache: Path
 
+    @property
+    def vms(self) -> Path:
+        """Folders of local machines, with all that their tasks write; empty once those are gone."""
+        return self.cache / "vms"
+
 
 def working_folders_of(config: config_pb2.ClusterConfig, folder: StateFolder) -> WorkingFolders:
     """Where they are for this cluster."""

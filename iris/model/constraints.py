@@ -36,7 +36,9 @@ class Constraint:
 
     def __post_init__(self) -> None:
         if not self.attribute:
-            raise InvalidArgument("A constraint names no attribute.", hint="Say which attribute it is about.")
+            raise InvalidArgument(
+                "A constraint names no attribute.", hint="Say which attribute it is about."
+            )
         low, high = _VALUES_NEEDED[self.op]
         if not low <= len(self.values) <= high:
             wanted = str(low) if low == high else f"{low} to {high}"

@@ -1,4 +1,5 @@
-"""The one family of errors. Each maps to one gRPC status and says what was wrong, what to do, and whether a retry may help."""
+"""The one family of errors. Each maps to one gRPC status and says what was wrong, what to do, and
+whether a retry may help."""
 
 from enum import Enum
 from typing import ClassVar

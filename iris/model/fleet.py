@@ -89,7 +89,9 @@ class Slice:
     problem: str = ""
 
 
-def slice_attributes(group: ScaleGroup, slice_id: SliceId, vm_index: int, topology: str = "") -> dict[str, str]:
+def slice_attributes(
+    group: ScaleGroup, slice_id: SliceId, vm_index: int, topology: str = ""
+) -> dict[str, str]:
     """The attributes of the worker on VM number `vm_index` of a slice: the group's, the slice's and its own."""
     attributes = dict(group.attributes)
     attributes[ATTRIBUTE_SCALE_GROUP] = group.name

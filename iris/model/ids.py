@@ -1,6 +1,7 @@
 """Names of jobs, tasks and attempts. Ids are plain strings with a type: cheap to store, compare and send.
 
-A job is a path, `/user/job`; a child job lies below its parent, `/user/job/child`; a task is its job's path and its index,
+A job is a path, `/user/job`; a child job lies below its parent, `/user/job/child`; a task is its
+job's path and its index,
 `/user/job/0`. So that a child is never taken for a task, a job's name is not a number.
 """
 

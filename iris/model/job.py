@@ -24,10 +24,15 @@ class Entrypoint:
 
     def __post_init__(self) -> None:
         if not self.argv or not self.argv[0]:
-            raise InvalidArgument("The entrypoint has no program.", hint="Give argv at least one element.")
+            raise InvalidArgument(
+                "The entrypoint has no program.", hint="Give argv at least one element."
+            )
         for argument in self.argv:
             if "\0" in argument:
-                raise InvalidArgument(f"The argument {argument!r} has a NUL byte.", hint="No program can be given one.")
+                raise InvalidArgument(
+                    f"The argument {argument!r} has a NUL byte.",
+                    hint="No program can be given one.",
+                )
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +43,9 @@ class Gang:
 
     def __post_init__(self) -> None:
         if not self.group_by:
-            raise InvalidArgument("The gang's group_by is empty.", hint="Name a worker attribute, e.g. tpu-name.")
+            raise InvalidArgument(
+                "The gang's group_by is empty.", hint="Name a worker attribute, e.g. tpu-name."
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,11 +73,18 @@ class JobSpec:
 
     def __post_init__(self) -> None:
         if self.replicas < 1:
-            raise InvalidArgument(f"replicas is {self.replicas}.", hint="A job has at least 1 task.")
+            raise InvalidArgument(
+                f"replicas is {self.replicas}.", hint="A job has at least 1 task."
+            )
         for name, amount in self.resources.amounts():
             if amount < 0:
-                raise InvalidArgument(f"The job asks for {amount} of {name}.", hint="Amounts are 0 or more.")
-        for name, value in (("failure", self.max_retries_failure), ("preemption", self.max_retries_preemption)):
+                raise InvalidArgument(
+                    f"The job asks for {amount} of {name}.", hint="Amounts are 0 or more."
+                )
+        for name, value in (
+            ("failure", self.max_retries_failure),
+            ("preemption", self.max_retries_preemption),
+        ):
             if value < 0:
                 raise InvalidArgument(f"max_retries_{name} is {value}.", hint="0 means no retry.")
         if self.stop_grace is not None and self.stop_grace < timedelta(0):
@@ -80,17 +94,32 @@ class JobSpec:
     def _check_names(self) -> None:
         for name, value in self.env:
             if not _ENV_NAME.fullmatch(name) or "\0" in value:
-                raise InvalidArgument(f"{name!r}={value!r} is no environment variable.", hint="Names are [A-Za-z0-9_].")
+                raise InvalidArgument(
+                    f"{name!r}={value!r} is no environment variable.",
+                    hint="Names are [A-Za-z0-9_].",
+                )
             if name.startswith(RESERVED_ENV_PREFIX):
-                raise InvalidArgument(f"The variable {name} is Iris's own.", hint="Choose a name without IRIS_.")
+                raise InvalidArgument(
+                    f"The variable {name} is Iris's own.", hint="Choose a name without IRIS_."
+                )
         for name in self.port_names:
             if not _PORT_NAME.fullmatch(name):
-                raise InvalidArgument(f"{name!r} is no port name.", hint="Use lower-case letters, digits and '_'.")
-        for what, names in (("env", [n for n, _ in self.env]), ("port_names", list(self.port_names))):
+                raise InvalidArgument(
+                    f"{name!r} is no port name.", hint="Use lower-case letters, digits and '_'."
+                )
+        for what, names in (
+            ("env", [n for n, _ in self.env]),
+            ("port_names", list(self.port_names)),
+        ):
             if len(set(names)) != len(names):
-                raise InvalidArgument(f"{what} names something twice: {sorted(names)}.", hint="Name each once.")
+                raise InvalidArgument(
+                    f"{what} names something twice: {sorted(names)}.", hint="Name each once."
+                )
         if self.bundle_digest and not _DIGEST.fullmatch(self.bundle_digest):
-            raise InvalidArgument(f"{self.bundle_digest!r} is no bundle digest.", hint="It is sha256: and 64 hex digits.")
+            raise InvalidArgument(
+                f"{self.bundle_digest!r} is no bundle digest.",
+                hint="It is sha256: and 64 hex digits.",
+            )
 
     def with_bundle(self, digest: str) -> "JobSpec":
         """The same job with another bundle."""

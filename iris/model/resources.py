@@ -91,7 +91,10 @@ class Resources:
         ]
 
     def __str__(self) -> str:
-        return ", ".join(format_amount(name, amount) for name, amount in self.amounts() if amount) or "nothing"
+        return (
+            ", ".join(format_amount(name, amount) for name, amount in self.amounts() if amount)
+            or "nothing"
+        )
 
 
 def accelerators_of(counts: Mapping[str, int]) -> tuple[tuple[str, int], ...]:

@@ -33,7 +33,13 @@ _ACTIVE = frozenset({TaskState.ASSIGNED, TaskState.BUILDING, TaskState.RUNNING})
 _TERMINAL = frozenset(TaskState) - _ACTIVE - {TaskState.PENDING}
 
 _ENDS = frozenset(
-    {TaskState.SUCCEEDED, TaskState.FAILED, TaskState.KILLED, TaskState.WORKER_FAILED, TaskState.PREEMPTED}
+    {
+        TaskState.SUCCEEDED,
+        TaskState.FAILED,
+        TaskState.KILLED,
+        TaskState.WORKER_FAILED,
+        TaskState.PREEMPTED,
+    }
 )
 
 # What may follow what. The way back to PENDING is a retry, or a gang that is placed anew as a whole.
@@ -78,7 +84,10 @@ def roll_up(counts: Mapping[TaskState, int], *, started: bool) -> JobState:
         return JobState.RUNNING if started else JobState.PENDING
     if counts.get(TaskState.SUCCEEDED, 0) == total:
         return JobState.SUCCEEDED
-    if any(counts.get(state) for state in (TaskState.FAILED, TaskState.WORKER_FAILED, TaskState.PREEMPTED)):
+    if any(
+        counts.get(state)
+        for state in (TaskState.FAILED, TaskState.WORKER_FAILED, TaskState.PREEMPTED)
+    ):
         return JobState.FAILED
     if counts.get(TaskState.UNSCHEDULABLE):
         return JobState.UNSCHEDULABLE

@@ -69,6 +69,8 @@ def tpu_topology(variant: str) -> TpuTopology:
     """The make-up of a slice of that accelerator type. Raises InvalidArgument for one that is not known."""
     row = _TABLE.get(variant)
     if row is None:
-        raise InvalidArgument(f"{variant!r} is no TPU type that Iris knows.", hint=f"Known: {', '.join(_TABLE)}.")
+        raise InvalidArgument(
+            f"{variant!r} is no TPU type that Iris knows.", hint=f"Known: {', '.join(_TABLE)}."
+        )
     topology, chips, vms = row
     return TpuTopology(variant, topology, chips, vms)

@@ -1,6 +1,7 @@
 """The two protocols of a platform. The autoscaler cannot tell one platform from another.
 
-All methods run on one event loop; those that reach a platform are coroutines, and their caller bounds them with a deadline. A
+All methods run on one event loop; those that reach a platform are coroutines, and their caller
+bounds them with a deadline. A
 cancelled call leaves nothing half bought: either the group is discoverable afterwards, or it does not exist.
 """
 

@@ -1,14 +1,17 @@
 """The bounds that the launcher of a hermetic run puts on itself and everything it starts, enforced and measured.
 
-CPU: the tree may run on so many processors only (`sched_setaffinity`, which children inherit and the watcher checks). Memory: a
+CPU: the tree may run on so many processors only (`sched_setaffinity`, which children inherit and
+the watcher checks). Memory: a
 watcher thread adds up the tree's proportional set size and kills every child when it exceeds the limit. Neither
-needs privileges or cgroups, so both hold inside a sandbox. Rlimits would not do: they count per process and address space.
+needs privileges or cgroups, so both hold inside a sandbox. Rlimits would not do: they count per
+process and address space.
 """
 
 import os
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import TypeVar
 
 import psutil
@@ -18,7 +21,8 @@ from iris.model.errors import InvalidArgument
 T = TypeVar("T")
 
 _SAMPLE_SECONDS = 0.05
-# RSS counts pages that forks share many times over; PSS is exact but dearer, so it is read when RSS says it may matter, and now and then.
+# RSS counts pages that forks share many times over; PSS is exact but dearer, so it is read when
+# RSS says it may matter, and now and then.
 _PSS_EVERY = 10
 
 
@@ -37,7 +41,8 @@ class BoundsReport:
 def limit_cpus(count: int) -> frozenset[int]:
     """Restricts this process and its future children to `count` of the processors it may use now.
 
-    With fewer to choose from it takes those: the bound then holds all the more. Raises InvalidArgument for less than one.
+    With fewer to choose from it takes those: the bound then holds all the more. Raises
+    InvalidArgument for less than one.
     """
     if count < 1:
         raise InvalidArgument(f"cpu_limit is {count}.", hint="At least 1 processor is needed.")
@@ -49,7 +54,9 @@ def limit_cpus(count: int) -> frozenset[int]:
 class TreeBounds:
     """Watches this process and its descendants from a thread of its own, between `start` and `stop`."""
 
-    def __init__(self, *, cpus: frozenset[int], memory_limit: int, on_violation: Callable[[str], None]) -> None:
+    def __init__(
+        self, *, cpus: frozenset[int], memory_limit: int, on_violation: Callable[[str], None]
+    ) -> None:
         self._cpus = cpus
         self._memory_limit = memory_limit
         self._on_violation = on_violation
@@ -70,7 +77,12 @@ class TreeBounds:
         self._stop.set()
         self._thread.join()
         return BoundsReport(
-            len(self._cpus), self._memory_limit, self._peak_memory, self._peak_processes, self._samples, self._violation
+            len(self._cpus),
+            self._memory_limit,
+            self._peak_memory,
+            self._peak_processes,
+            self._samples,
+            self._violation,
         )
 
     def _watch(self) -> None:
@@ -84,16 +96,21 @@ class TreeBounds:
         tree = [self._root, *self._root.children(recursive=True)]
         self._samples += 1
         self._peak_processes = max(self._peak_processes, len(tree))
-        rss = sum(filter(None, (_read(lambda p=p: p.memory_info().rss) for p in tree)))
-        if rss > self._memory_limit or rss > self._peak_memory * 2 or self._samples % _PSS_EVERY == 1:
-            pss = sum(filter(None, (_read(lambda p=p: p.memory_full_info().pss) for p in tree)))
+        rss = sum(_read(partial(_rss, process)) or 0 for process in tree)
+        looks_high = rss > self._memory_limit or rss > self._peak_memory * 2
+        if looks_high or self._samples % _PSS_EVERY == 1:
+            pss = sum(_read(partial(_pss, process)) or 0 for process in tree)
             self._peak_memory = max(self._peak_memory, pss)
             if pss > self._memory_limit:
-                self._violate(tree, f"the tree used {pss} bytes of memory, the limit is {self._memory_limit}")
+                limit = f"the limit is {self._memory_limit}"
+                self._violate(tree, f"the tree used {pss} bytes of memory, {limit}")
         for process in tree:
             cpus = _read(process.cpu_affinity)
             if cpus is not None and not self._cpus.issuperset(cpus):
-                self._violate(tree, f"{process} may run on processors {cpus}, allowed are {sorted(self._cpus)}")
+                self._violate(
+                    tree,
+                    f"{process} may run on processors {cpus}, allowed are {sorted(self._cpus)}",
+                )
 
     def _violate(self, tree: list[psutil.Process], problem: str) -> None:
         if self._violation:
@@ -102,6 +119,14 @@ class TreeBounds:
         for process in tree[1:]:
             _read(process.kill)
         self._on_violation(problem)
+
+
+def _rss(process: psutil.Process) -> int:
+    return int(process.memory_info().rss)
+
+
+def _pss(process: psutil.Process) -> int:
+    return int(process.memory_full_info().pss)
 
 
 def _read(get: Callable[[], T]) -> T | None:

@@ -64,7 +64,9 @@ def test_a_tree_within_the_limit_is_left_alone_and_measured(own_cpus: frozenset[
 
 def test_a_process_outside_the_allowed_processors_is_a_violation(own_cpus: frozenset[int]) -> None:
     violated = threading.Event()
-    bounds = TreeBounds(cpus=frozenset({-1}), memory_limit=1 << 40, on_violation=lambda _: violated.set())
+    bounds = TreeBounds(
+        cpus=frozenset({-1}), memory_limit=1 << 40, on_violation=lambda _: violated.set()
+    )
     bounds.start()
     assert violated.wait(30)
     assert "may run on processors" in bounds.stop().violation

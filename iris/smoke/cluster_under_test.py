@@ -1,7 +1,6 @@
 """Gets hold of the cluster that the flow runs against: one it starts, or one that is there already."""
 
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 
 from iris.client import Client
@@ -35,14 +34,19 @@ class ClusterUnderTest:
         if self._options.local:
             config = make_local_config(config)
         if not config.controller_vm.HasField("local"):
-            raise FailedPrecondition("The configuration's cluster is not local.", hint="Add --local, or use --address.")
+            raise FailedPrecondition(
+                "The configuration's cluster is not local.", hint="Add --local, or use --address."
+            )
         self._leaks = LeakCheck([state_dir], expected=lambda left: meant_to_stay(left, state_dir))
         self._state_dir = state_dir
         self._manager = ClusterManager(config, state_dir=state_dir)
         self._manager.start()
         with self._manager.connect() as connection:
             return Cluster(
-                connection.address, connection.token, frozenset({STARTED_HERE, LOCAL_PROCESSES}), started_here=True
+                connection.address,
+                connection.token,
+                frozenset({STARTED_HERE, LOCAL_PROCESSES}),
+                started_here=True,
             )
 
     def stop(self) -> None:
@@ -69,7 +73,20 @@ class ClusterUnderTest:
 
 # What a local cluster keeps for its next start, at the top of its state folder.
 _KEPT = frozenset(
-    "token controller.lock config.yaml startup.log controller.log controller.db controller.db.lock logs bundles cache leases tmp".split()
+    [
+        "token",
+        "controller.lock",
+        "config.yaml",
+        "startup.log",
+        "controller.log",
+        "controller.db",
+        "controller.db.lock",
+        "logs",
+        "bundles",
+        "cache",
+        "leases",
+        "tmp",
+    ]
 )
 # Of these folders only they themselves may stay.
 _EMPTIED = frozenset({("tmp",), ("cache", "vms")})
@@ -82,7 +99,10 @@ def meant_to_stay(left: str, state_dir: Path) -> bool:
     if kind != "file" or not path.is_relative_to(state_dir):
         return False
     parts = path.relative_to(state_dir).parts
-    return not parts or (parts[0] in _KEPT and not any(parts != kept and parts[: len(kept)] == kept for kept in _EMPTIED))
+    return not parts or (
+        parts[0] in _KEPT
+        and not any(parts != kept and parts[: len(kept)] == kept for kept in _EMPTIED)
+    )
 
 
 async def what_it_offers(cluster: Cluster, client: Client) -> frozenset[str]:

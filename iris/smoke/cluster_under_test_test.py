@@ -9,7 +9,9 @@ from iris.smoke.cluster_under_test import meant_to_stay
 STATE = Path("/state")
 
 
-@pytest.mark.parametrize("name", ["token", "controller.db", "logs/attempt-1.log", "cache/bundles/x", "cache/vms", "tmp"])
+@pytest.mark.parametrize(
+    "name", ["token", "controller.db", "logs/attempt-1.log", "cache/bundles/x", "cache/vms", "tmp"]
+)
 def test_what_the_next_start_needs_stays(name: str) -> None:
     assert meant_to_stay(f"file /state/{name}", STATE)
 

@@ -71,7 +71,11 @@ class CaseContext:
         job = await self.run(spec, suffix=suffix)
         if job.state is not JobState.SUCCEEDED:
             self.log_lines.extend(await self.logs(job.job_id))
-        check(job.state is JobState.SUCCEEDED, f"{job.job_id} to succeed", f"{job.state.value}: {job.error}")
+        check(
+            job.state is JobState.SUCCEEDED,
+            f"{job.job_id} to succeed",
+            f"{job.state.value}: {job.error}",
+        )
         return job
 
     async def logs(self, job_or_task: str, *, stream: LogStream | None = None) -> list[str]:
@@ -89,10 +93,13 @@ class CaseContext:
                 if expression.search(line.text):
                     return line.text
         self.log_lines.extend(seen)
-        raise CheckFailed(f"expected a log line of {job_or_task} that matches {pattern!r}; found {seen[-5:]}")
+        raise CheckFailed(
+            f"expected a log line of {job_or_task} that matches {pattern!r}; found {seen[-5:]}"
+        )
 
     async def until(self, condition: Callable[[], object], *, every: float = 0.02) -> object:
-        """The first true value of `condition` (a coroutine function or a plain one). The case's deadline bounds the wait."""
+        """The first true value of `condition` (a coroutine function or a plain one). The case's
+        deadline bounds the wait."""
         while True:
             value = condition()
             if asyncio.iscoroutine(value):

@@ -24,7 +24,8 @@ def describe_environment() -> dict[str, str]:
 
 
 def command_to_repeat(argv: Sequence[str], environ: Mapping[str, str]) -> str:
-    """What a person types to run the same again: the test's target where Bazel runs this, else the program and its flags."""
+    """What a person types to run the same again: the test's target where Bazel runs this, else the
+    program and its flags."""
     target = environ.get("TEST_TARGET")
     return f"./bazelw test {target} --nocache_test_results" if target else shlex.join(argv)
 
@@ -44,5 +45,7 @@ def describe_sandbox() -> str:
 
 def describe_network() -> str:
     """The interfaces this process can see; only `lo` means that it has a network namespace of its own."""
-    names = sorted(line.split(":")[0].strip() for line in Path("/proc/net/dev").read_text().splitlines()[2:])
+    names = sorted(
+        line.split(":")[0].strip() for line in Path("/proc/net/dev").read_text().splitlines()[2:]
+    )
     return "loopback only" if names == ["lo"] else f"interfaces {', '.join(names)}"

@@ -4,7 +4,9 @@ from iris.smoke.environment import command_to_repeat, describe_environment
 
 
 def test_under_bazel_the_target_is_what_a_person_types() -> None:
-    command = command_to_repeat(["/sandbox/17/smoke_local.py", "--x"], {"TEST_TARGET": "//tests:smoke_local"})
+    command = command_to_repeat(
+        ["/sandbox/17/smoke_local.py", "--x"], {"TEST_TARGET": "//tests:smoke_local"}
+    )
     assert command == "./bazelw test //tests:smoke_local --nocache_test_results"
 
 

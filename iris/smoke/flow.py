@@ -1,4 +1,5 @@
-"""The flow from nothing to nothing: bounds, cluster, cases, teardown, report. Cleanup runs whatever happens before it."""
+"""The flow from nothing to nothing: bounds, cluster, cases, teardown, report. Cleanup runs
+whatever happens before it."""
 
 import asyncio
 import os
@@ -35,7 +36,9 @@ class Flow:
         say: Takes a line for whoever is watching.
     """
 
-    def __init__(self, options: SmokeOptions, *, state_dir: Path, ids: IdSource, say: Callable[[str], None]) -> None:
+    def __init__(
+        self, options: SmokeOptions, *, state_dir: Path, ids: IdSource, say: Callable[[str], None]
+    ) -> None:
         self._options = options
         self._state_dir = state_dir
         self._say = say
@@ -44,7 +47,10 @@ class Flow:
         self._began = time.monotonic()
         self._under_test = ClusterUnderTest(options)
         self._runner = CaseRunner(
-            chosen_cases(options.cases), case_timeout=options.case_timeout, began=self._began, say=say
+            chosen_cases(options.cases),
+            case_timeout=options.case_timeout,
+            began=self._began,
+            say=say,
         )
         self._milestones: list[tuple[str, float]] = []
         self._problems: list[str] = []
@@ -117,7 +123,10 @@ class Flow:
         left = await asyncio.to_thread(self._under_test.leftovers)
         if left and not problem:
             problem = f"left behind: {'; '.join(left)}"
-        evidence = (Evidence("stopped in", f"{stopped - started:.2f} s"), Evidence("left behind", str(len(left))))
+        evidence = (
+            Evidence("stopped in", f"{stopped - started:.2f} s"),
+            Evidence("left behind", str(len(left))),
+        )
         if self._options.address is None:
             verdict = Verdict.FAILED if problem else Verdict.PASSED
             self._runner.record(
@@ -148,9 +157,15 @@ class Flow:
 
 
 def chosen_cases(names: tuple[str, ...]) -> tuple[Case, ...]:
-    """All cases, or those that are named (the boot case always runs). Raises InvalidArgument for a name there is not."""
+    """All cases, or those that are named (the boot case always runs). Raises InvalidArgument for a
+    name there is not."""
     known = {case.name for case in ALL}
     unknown = sorted(set(names) - known)
     if unknown:
-        raise InvalidArgument(f"No smoke case is called {', '.join(unknown)}.", hint=f"There are: {', '.join(sorted(known))}.")
-    return tuple(case for case in ALL if not names or case.name in names or case.phase is Phase.BOOT)
+        raise InvalidArgument(
+            f"No smoke case is called {', '.join(unknown)}.",
+            hint=f"There are: {', '.join(sorted(known))}.",
+        )
+    return tuple(
+        case for case in ALL if not names or case.name in names or case.phase is Phase.BOOT
+    )

@@ -24,7 +24,10 @@ def main(argv: list[str]) -> int:
     """Runs the flow as the flags say and writes the reports."""
     try:
         if len(argv) > 1:
-            print(f"unexpected arguments: {argv[1:]}; everything is a flag, see --help", file=sys.stderr)
+            print(
+                f"unexpected arguments: {argv[1:]}; everything is a flag, see --help",
+                file=sys.stderr,
+            )
             return 2
         options = options_from_flags()
         report = run_flow(options)
@@ -45,7 +48,9 @@ def run_flow(options: SmokeOptions) -> FlowReport:
     state_dir = Path(tempfile.mkdtemp(prefix="iris-"))
 
     async def run() -> FlowReport:
-        flow = Flow(options, state_dir=state_dir, ids=RandomIds(), say=lambda line: print(line, flush=True))
+        flow = Flow(
+            options, state_dir=state_dir, ids=RandomIds(), say=lambda line: print(line, flush=True)
+        )
         task = asyncio.create_task(flow.run())
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):

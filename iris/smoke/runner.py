@@ -36,7 +36,8 @@ class CaseRunner:
     async def run_phase(
         self, phase: Phase, *, offers: frozenset[str], make_context: Callable[[Case], CaseContext]
     ) -> bool:
-        """Runs the cases of a phase at once; whether all of them were good. Cancelling it ends them all, noted as TIMEOUT.
+        """Runs the cases of a phase at once; whether all of them were good. Cancelling it ends
+        them all, noted as TIMEOUT.
 
         A case that needs more than the cluster `offers` is skipped, with that reason.
         """
@@ -54,11 +55,15 @@ class CaseRunner:
     def results(self) -> tuple[CaseResult, ...]:
         """In the order of the cases; those whose turn never came are NOT_RUN."""
         names = [case.name for case in self._cases]
-        missing = {case.name: CaseResult(case.name, case.what, Verdict.NOT_RUN) for case in self._cases}
+        missing = {
+            case.name: CaseResult(case.name, case.what, Verdict.NOT_RUN) for case in self._cases
+        }
         extra = [name for name in self._results if name not in missing]
         return tuple(self._results.get(name) or missing[name] for name in [*names, *extra])
 
-    async def _run(self, case: Case, offers: frozenset[str], make_context: Callable[[Case], CaseContext]) -> None:
+    async def _run(
+        self, case: Case, offers: frozenset[str], make_context: Callable[[Case], CaseContext]
+    ) -> None:
         lacking = sorted(case.needs - offers)
         if lacking:
             now = self._elapsed()
@@ -83,18 +88,34 @@ class CaseRunner:
             raise
         except IrisError as error:
             verdict, problem = Verdict.FAILED, f"{type(error).__name__}: {error}"
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - it is the verdict
             verdict, problem = Verdict.ERROR, f"{type(error).__name__}: {error}"
             context.log_lines.extend(traceback.format_exc().splitlines())
         self._finish(case, context, verdict, problem, started)
 
-    def _finish(self, case: Case, context: CaseContext, verdict: Verdict, problem: str, started: float) -> None:
+    def _finish(
+        self, case: Case, context: CaseContext, verdict: Verdict, problem: str, started: float
+    ) -> None:
         evidence, log_lines = tuple(context.evidence), tuple(context.log_lines)
-        self.record(CaseResult(case.name, case.what, verdict, started, self._elapsed(), problem, evidence, log_lines))
+        self.record(
+            CaseResult(
+                case.name,
+                case.what,
+                verdict,
+                started,
+                self._elapsed(),
+                problem,
+                evidence,
+                log_lines,
+            )
+        )
 
     def _elapsed(self) -> float:
         return time.monotonic() - self._began
 
     def _tell(self, result: CaseResult) -> None:
         told = result.problem or "; ".join(f"{one.label}: {one.value}" for one in result.evidence)
-        self._say(f"{result.verdict.value:8} {result.name} ({result.seconds:.2f} s)" + (f": {told}" if told else ""))
+        self._say(
+            f"{result.verdict.value:8} {result.name} ({result.seconds:.2f} s)"
+            + (f": {told}" if told else "")
+        )

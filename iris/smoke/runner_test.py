@@ -104,7 +104,11 @@ async def test_cases_of_a_phase_run_at_once_and_those_never_reached_are_not_run(
 
     runner = runner_of(case("a", meet), case("b", meet), case("later", good, phase=Phase.SETTLE))
     assert await runner.run_phase(Phase.WORK, offers=frozenset(), make_context=make_context)
-    assert [result.verdict for result in runner.results()] == [Verdict.PASSED, Verdict.PASSED, Verdict.NOT_RUN]
+    assert [result.verdict for result in runner.results()] == [
+        Verdict.PASSED,
+        Verdict.PASSED,
+        Verdict.NOT_RUN,
+    ]
 
 
 async def test_cancelling_the_phase_notes_every_case_as_timed_out() -> None:
@@ -115,7 +119,9 @@ async def test_cancelling_the_phase_notes_every_case_as_timed_out() -> None:
         await asyncio.Event().wait()
 
     runner = runner_of(case("hang", hang))
-    phase = asyncio.create_task(runner.run_phase(Phase.WORK, offers=frozenset(), make_context=make_context))
+    phase = asyncio.create_task(
+        runner.run_phase(Phase.WORK, offers=frozenset(), make_context=make_context)
+    )
     await started.wait()
     phase.cancel()
     with pytest.raises(asyncio.CancelledError):

@@ -1,1 +1,3 @@
-"""What tests share: clocks that are turned by hand, waiting for conditions, local clusters, leak checks, fakes."""
+"""What tests share: clocks that are turned by hand, waiting for conditions, local clusters, leak
+checks, fakes.
+"""

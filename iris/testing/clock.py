@@ -38,7 +38,9 @@ class FakeClock:
         await future
 
     async def advance(self, seconds: float) -> None:
-        """Moves time on, waking sleepers in the order of their due times and letting each run before the next."""
+        """Moves time on, waking sleepers in the order of their due times and letting each run
+        before the next.
+        """
         target = self._elapsed + seconds
         while self._sleepers and self._sleepers[0][0] <= target:
             due, _, future = heapq.heappop(self._sleepers)

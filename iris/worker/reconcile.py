@@ -97,10 +97,12 @@ class Reconciler(Generic[S]):
 
         One that is not over here is kept, whatever the controller says.
         """
-        forget = tuple(uid for uid in uids if self._standing.get(uid) is Standing.FINISHED)
-        for uid in forget:
-            self.forget(uid)
-        return forget
+        forgotten = []
+        for uid in uids:
+            if self._standing.get(uid) is Standing.FINISHED:
+                self.forget(uid)
+                forgotten.append(uid)
+        return tuple(forgotten)
 
     def forget(self, uid: AttemptUid) -> None:
         """It is over and nobody will ask for it."""

@@ -51,6 +51,7 @@ def test_the_order_of_rooms_has_no_circle() -> None:
             "worker may not import iris.testing",
         ),
         ("iris/cli/a.py", "from iris.cli.fake_person import Person", "only tests may import"),
+        ("iris/cli/a.py", "from iris.cli import play_fixture", "only tests may import"),
         ("iris/basement/a.py", "", "is no room"),
         ("iris/model/a.py", "import time", "may not import time"),
         ("iris/model/a.py", "from os import path", "may not import os.path"),

@@ -11,19 +11,14 @@ import iris_proto
 import pytest
 from absl import flags
 
+from tools.lint.import_graph import is_test
+
 _CONFIGURATION = flags.DEFINE_string(
     "configuration", None, "mypy.ini, in the sources' root.", required=True
 )
 
 FOLDERS = ("iris", "tools")
-LEFT_OUT = (
-    "*_test.py",
-    "*/fake_*.py",
-    "*/scripted_*.py",
-    "*_fixture.py",
-    "*/testdata/*",
-    "iris/smoke/programs/*",
-)
+LEFT_OUT = ("*/testdata/*", "iris/smoke/programs/*")
 
 
 @pytest.fixture(scope="module")
@@ -86,7 +81,11 @@ def test_types(python: pathlib.Path) -> None:
         for folder in FOLDERS
         for path in sorted((root / folder).rglob("*.py"))
     ]
-    files = [file for file in files if not any(fnmatch.fnmatch(file, p) for p in LEFT_OUT)]
+    files = [
+        file
+        for file in files
+        if not is_test(file) and not any(fnmatch.fnmatch(file, p) for p in LEFT_OUT)
+    ]
     assert len(files) > 20, "the workspace's sources are not there"
     result = run_mypy(python, root, files)
     assert result.returncode == 0, result.stdout

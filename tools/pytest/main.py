@@ -43,7 +43,7 @@ def _watch_for_the_end(environment: BazelEnvironment) -> None:
     faulthandler.enable(log)
     if environment.timeout is not None:
         seconds = max(environment.timeout - _SECONDS_LEFT_AT_DUMP, environment.timeout / 2)
-        faulthandler.dump_traceback_later(seconds, file=log)
+        faulthandler.dump_traceback_later(seconds, repeat=True, file=log)
 
     def interrupt(signum: int, frame: types.FrameType | None) -> None:
         faulthandler.dump_traceback(log)

@@ -74,7 +74,7 @@ def test_a_changed_input_disagrees(old: str, new: str, problem: str) -> None:
         ("# via pytest\n", "# via click\n", "nothing that is asked for needs it"),
         ("# via pytest\n", "", "nothing that is asked for needs it"),
         ("# Written by a program.", "--index-url https://example.org/simple", "is an option"),
-        ("# Written by a program.", "--find-links /opt/wheels", "is an option"),
+        ("# Written by a program.", "--find-links /srv/wheels", "is an option"),
         (f"pytest[extra]==9.2.0 \\\n    {HASH}", "pytest[extra]==9.2.0", "no --hash"),
     ],
 )

@@ -67,10 +67,10 @@ class BundleStore:
                     f"The bundle's content has the digest {info.digest}, not {digest}.",
                     hint="Send it again.",
                 )
-            incoming.rename(target)
+            os.replace(incoming, target)
         finally:
             with contextlib.suppress(FileNotFoundError):
-                incoming.unlink()
+                os.unlink(incoming)
         return size
 
     def size(self, digest: str) -> int:

@@ -42,7 +42,8 @@ class MachineBudget:
             )
 
     def reserve(self, slice_id: SliceId, group: ScaleGroup) -> None:
-        """Holds what one slice of the group costs. Raises ResourceExhausted, with the numbers, when there is too little."""
+        """Holds what one slice of the group costs. Raises ResourceExhausted, with the numbers,
+        when there is too little."""
         cost = slice_cost(group)
         free = self.total - self.reserved
         short = [] if self.oversubscribe else cost.shortages(free)

@@ -10,7 +10,9 @@ from iris.platforms.local.budget import MachineBudget
 
 MACHINE = Resources(2000, 4 * GIB, 10 * GIB)
 CPU = ScaleGroup("cpu", "local", Resources(1000, GIB, GIB))
-POD = ScaleGroup("pod", "local", Resources(400, GIB, GIB, (("tpu/v5litepod-16", 4),)), vms_per_slice=4)
+POD = ScaleGroup(
+    "pod", "local", Resources(400, GIB, GIB, (("tpu/v5litepod-16", 4),)), vms_per_slice=4
+)
 FIRST, SECOND, THIRD = SliceId("a"), SliceId("b"), SliceId("c")
 
 
@@ -27,7 +29,9 @@ def test_what_is_used_up_is_said_with_the_numbers() -> None:
     budget = MachineBudget(MACHINE)
     budget.reserve(FIRST, CPU)
     budget.reserve(SECOND, CPU)
-    with pytest.raises(ResourceExhausted, match="needs 1 core; of this machine's 2 cores, 0 cores are free"):
+    with pytest.raises(
+        ResourceExhausted, match="needs 1 core; of this machine's 2 cores, 0 cores are free"
+    ):
         budget.reserve(THIRD, CPU)
     assert budget.reserved.cpu_millis == 2000
     assert not budget.oversubscribed
@@ -35,7 +39,9 @@ def test_what_is_used_up_is_said_with_the_numbers() -> None:
 
 def test_a_shape_that_never_fits_is_refused_with_both_numbers() -> None:
     huge = ScaleGroup("huge", "local", Resources(600, GIB), vms_per_slice=4)
-    with pytest.raises(InvalidArgument, match=r"needs 2.4 cores \(4 VMs together\), this machine lends 2 cores"):
+    with pytest.raises(
+        InvalidArgument, match=r"needs 2.4 cores \(4 VMs together\), this machine lends 2 cores"
+    ):
         MachineBudget(MACHINE).check_shape(huge)
     MachineBudget(MACHINE).check_shape(POD)
 

@@ -30,7 +30,9 @@ class VmIdentity:
 
     def environment(self) -> LocalEnvironmentProvider:
         """What its worker has to offer: the group's shape, and the attributes a real machine of the kind would have."""
-        topology = tpu_topology(self.group.accelerator_variant).topology if self.group.is_tpu else ""
+        topology = (
+            tpu_topology(self.group.accelerator_variant).topology if self.group.is_tpu else ""
+        )
         attributes = slice_attributes(self.group, self.slice_id, self.index, topology)
         return LocalEnvironmentProvider(self.group.vm, attributes)
 

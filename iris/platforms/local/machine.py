@@ -1,5 +1,7 @@
 """This machine, as all local scale groups of a cluster share it."""
 
+import asyncio
+import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
@@ -22,7 +24,9 @@ class LocalMachineOptions:
 
     Attributes:
         controller_address: Known only once the controller serves; asked when the first VM is made.
-        cache_dir: For bundles, port leases and the VMs' folders.
+        cache_dir: For unpacked bundles; this machine's alone.
+        vm_dir: For the VMs' folders, each gone with its VM; this machine's alone.
+        lease_dir: For leases of ports; shared with whoever shares this machine's ports.
         inherit_env: What tasks see of this process's environment.
         stop_grace: Where a job does not say.
     """
@@ -30,6 +34,8 @@ class LocalMachineOptions:
     controller_address: Callable[[], str]
     token: str
     cache_dir: Path
+    vm_dir: Path
+    lease_dir: Path
     inherit_env: Mapping[str, str]
     stop_grace: timedelta
     bundle_cache_bytes: int
@@ -38,24 +44,33 @@ class LocalMachineOptions:
 class LocalMachine:
     """One budget, one port allocator and one host of in-process workers for all groups. Belongs to one event loop."""
 
-    def __init__(self, options: LocalMachineOptions, budget: MachineBudget, *, clock: Clock, ids: IdSource) -> None:
+    def __init__(
+        self, options: LocalMachineOptions, budget: MachineBudget, *, clock: Clock, ids: IdSource
+    ) -> None:
         self.options = options
         self.budget = budget
         self.clock = clock
         self.ids = ids
-        self.lease_dir = private_folder(options.cache_dir) / "ports"
-        self.ports = PortAllocator(self.lease_dir)
+        private_folder(options.cache_dir)
+        self.ports = PortAllocator(options.lease_dir)
         self._host: WorkerHost | None = None
 
     def vm_folder(self, vm_id: str) -> Path:
         """Where that VM keeps what is its own."""
-        return self.options.cache_dir / "vms" / vm_id.replace("/", "-")
+        return self.options.vm_dir / vm_id.replace("/", "-")
+
+    async def discard_old_vms(self) -> None:
+        """Removes the folders of VMs that a process that was killed left behind. Before the first VM is made."""
+        await asyncio.to_thread(shutil.rmtree, self.options.vm_dir, ignore_errors=True)
 
     async def host(self) -> WorkerHost:
         """The host of the workers in this process, ready; made when it is first needed."""
         if self._host is None:
             self._host = WorkerHost(
-                self.host_options(self.options.cache_dir / "bundles"), ports=self.ports, clock=self.clock, ids=self.ids
+                self.host_options(self.options.cache_dir / "bundles"),
+                ports=self.ports,
+                clock=self.clock,
+                ids=self.ids,
             )
         await self._host.start()
         return self._host
@@ -63,7 +78,9 @@ class LocalMachine:
     def host_options(self, bundle_dir: Path) -> WorkerHostOptions:
         """What a host of workers on this machine needs to know; `bundle_dir` is its process's own."""
         options = self.options
-        return WorkerHostOptions(options.controller_address(), options.token, bundle_dir, options.bundle_cache_bytes)
+        return WorkerHostOptions(
+            options.controller_address(), options.token, bundle_dir, options.bundle_cache_bytes
+        )
 
     def status(self) -> cluster_pb2.MachineBudget:
         """The budget, for the cluster's status."""

@@ -43,7 +43,7 @@ class SubprocessVm:
             worker_options(self._identity, self._machine, private_folder(folder / "work")),
             self._machine.host_options(folder / "bundles"),
             self._identity.environment(),
-            self._machine.lease_dir,
+            self._machine.options.lease_dir,
         )
         # Where this process finds its modules the child does, however they came here; nothing else is inherited.
         environment = {"PYTHONPATH": os.pathsep.join(sys.path), "PATH": os.defpath}
@@ -57,7 +57,9 @@ class SubprocessVm:
             await self._process.stdin.drain()
         said = await self._next_line()
         if said != REGISTERED:
-            raise Unavailable(f"The worker of {self._identity.vm_id} did not come up: {said or await self._how_it_ended()}.")
+            raise Unavailable(
+                f"The worker of {self._identity.vm_id} did not come up: {said or await self._how_it_ended()}."
+            )
 
     async def ended(self) -> str:
         """See LocalVm."""
@@ -84,4 +86,8 @@ class SubprocessVm:
     async def _how_it_ended(self) -> str:
         assert self._process is not None
         code = await self._process.wait()
-        return f"its process was killed by signal {-code}" if code < 0 else f"its process ended with exit code {code}"
+        return (
+            f"its process was killed by signal {-code}"
+            if code < 0
+            else f"its process ended with exit code {code}"
+        )

@@ -78,7 +78,13 @@ class LocalVmGroup:
 
     def status(self) -> VmState:
         """See VmGroupProtocol."""
-        for state in (VmState.FAILED, VmState.STOPPING, VmState.TERMINATED, VmState.REQUESTING, VmState.BOOTING):
+        for state in (
+            VmState.FAILED,
+            VmState.STOPPING,
+            VmState.TERMINATED,
+            VmState.REQUESTING,
+            VmState.BOOTING,
+        ):
             if state in self._states:
                 return state
         return VmState.READY
@@ -96,7 +102,9 @@ class LocalVmGroup:
         """See VmGroupProtocol."""
         rows = zip(self._identities, self._states, self._problems, strict=True)
         return tuple(
-            ManagedVm(identity.vm_id, state, identity.worker_id, identity.environment().host, problem)
+            ManagedVm(
+                identity.vm_id, state, identity.worker_id, identity.environment().host, problem
+            )
             for identity, state, problem in rows
         )
 
@@ -112,7 +120,14 @@ class LocalVmGroup:
 
     def to_proto(self) -> cluster_pb2.VmGroupStatus:
         """See VmGroupProtocol."""
-        now = Slice(self._slice_id, self._group.name, self.status(), self._created_at, self.vms(), self.problem())
+        now = Slice(
+            self._slice_id,
+            self._group.name,
+            self.status(),
+            self._created_at,
+            self.vms(),
+            self.problem(),
+        )
         return slice_to_proto(now, self.group_id)
 
     async def _live(self, index: int) -> None:
@@ -125,7 +140,7 @@ class LocalVmGroup:
             problem = await vm.ended()
         except IrisError as error:
             problem = str(error)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - the slice fails, and says why
             _LOG.exception("VM %s broke", self._identities[index].vm_id)
             problem = f"{type(error).__name__}: {error}"
         self._problems[index] = problem

@@ -19,7 +19,12 @@ from iris.testing.clock import FakeClock
 from iris.testing.ids import CountedIds
 
 POD = ScaleGroup(
-    "pod", "local", Resources(100, GIB), vms_per_slice=4, accelerator_type="tpu", accelerator_variant="v5litepod-16"
+    "pod",
+    "local",
+    Resources(100, GIB),
+    vms_per_slice=4,
+    accelerator_type="tpu",
+    accelerator_variant="v5litepod-16",
 )
 
 
@@ -74,12 +79,16 @@ def manager(tmp_path: Path) -> Manager:
         controller_address=lambda: "127.0.0.1:1",
         token="secret",
         cache_dir=tmp_path / "cache",
+        vm_dir=tmp_path / "cache" / "vms",
+        lease_dir=tmp_path / "leases",
         inherit_env={},
         stop_grace=timedelta(seconds=1),
         bundle_cache_bytes=GIB,
     )
     budget = MachineBudget(Resources(600, 8 * GIB))
-    return Manager(POD, LocalMachine(options, budget, clock=FakeClock(), ids=CountedIds()), tmp_path)
+    return Manager(
+        POD, LocalMachine(options, budget, clock=FakeClock(), ids=CountedIds()), tmp_path
+    )
 
 
 async def until_status(group: LocalVmGroup, wanted: VmState) -> None:
@@ -106,9 +115,16 @@ async def test_its_vms_have_what_those_of_a_pod_have(manager: Manager) -> None:
     group = await manager.create_vm_group({})
     environments = [vm.identity.environment() for vm in manager.vms]
     assert {environment.attributes["tpu-name"] for environment in environments} == {group.slice_id}
-    assert [environment.attributes["tpu-worker-id"] for environment in environments] == ["0", "1", "2", "3"]
+    assert [environment.attributes["tpu-worker-id"] for environment in environments] == [
+        "0",
+        "1",
+        "2",
+        "3",
+    ]
     assert {environment.attributes["tpu-topology"] for environment in environments} == {"4x4"}
-    assert [vm.worker_id for vm in group.vms()] == [f"{group.slice_id}/{index}" for index in range(4)]
+    assert [vm.worker_id for vm in group.vms()] == [
+        f"{group.slice_id}/{index}" for index in range(4)
+    ]
     await group.terminate()
 
 
@@ -161,7 +177,9 @@ async def test_its_end_leaves_nothing_and_frees_the_budget(
     await (await manager.create_vm_group({})).terminate()
 
 
-async def test_a_vm_that_cannot_be_ended_is_told_and_does_not_keep_the_others(manager: Manager) -> None:
+async def test_a_vm_that_cannot_be_ended_is_told_and_does_not_keep_the_others(
+    manager: Manager,
+) -> None:
     group = await manager.create_vm_group({})
     manager.vms[1].end_error = OSError("stuck")
     await group.terminate()

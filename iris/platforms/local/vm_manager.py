@@ -1,7 +1,7 @@
 """Sells slices of one scale group on this machine."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from enum import Enum
 
 from iris.model.fleet import ScaleGroup
@@ -20,7 +20,10 @@ class WorkerHosting(Enum):
     SUBPROCESS = "subprocess"
 
 
-_VM_TYPES = {WorkerHosting.IN_PROCESS: InProcessVm, WorkerHosting.SUBPROCESS: SubprocessVm}
+_VM_TYPES: dict[WorkerHosting, Callable[[VmIdentity, LocalMachine], LocalVm]] = {
+    WorkerHosting.IN_PROCESS: InProcessVm,
+    WorkerHosting.SUBPROCESS: SubprocessVm,
+}
 
 
 class LocalVmManager:
@@ -29,7 +32,13 @@ class LocalVmManager:
     Raises InvalidArgument when not even one slice of the group fits this machine.
     """
 
-    def __init__(self, group: ScaleGroup, machine: LocalMachine, *, hosting: WorkerHosting = WorkerHosting.IN_PROCESS) -> None:
+    def __init__(
+        self,
+        group: ScaleGroup,
+        machine: LocalMachine,
+        *,
+        hosting: WorkerHosting = WorkerHosting.IN_PROCESS,
+    ) -> None:
         machine.budget.check_shape(group)
         self._group = group
         self._machine = machine
@@ -42,10 +51,13 @@ class LocalVmManager:
         return self._group
 
     async def create_vm_group(self, tags: Mapping[str, str]) -> LocalVmGroup:
-        """See VmManagerProtocol. Local slices die with this process: there is nobody who would have to find the tags."""
+        """See VmManagerProtocol. Local slices die with this process: there is nobody who would
+        have to find the tags."""
         slice_id = SliceId(self._machine.ids.fresh(self._group.name))
         self._machine.budget.reserve(slice_id, self._group)
-        group = LocalVmGroup(self._group, slice_id, self._machine, make_vm=self._make_vm, on_end=self._forget)
+        group = LocalVmGroup(
+            self._group, slice_id, self._machine, make_vm=self._make_vm, on_end=self._forget
+        )
         self._groups[slice_id] = group
         group.begin()
         return group

@@ -1,6 +1,8 @@
-"""The program of a VM that is a process of its own: one worker, until its standard input is closed or it is told to end.
+"""The program of a VM that is a process of its own: one worker, until its standard input is closed
+or it is told to end.
 
-Usage: python -m iris.platforms.local.worker_main, with WorkerProcessOptions on standard input, which is its lifeline: the end of
+Usage: python -m iris.platforms.local.worker_main, with WorkerProcessOptions on standard input,
+which is its lifeline: the end of
 it means that whoever started this process is gone, however that came about.
 """
 
@@ -59,5 +61,9 @@ async def _registered_then_failed(worker: Worker) -> BaseException:
 
 
 if __name__ == "__main__":
-    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logging.basicConfig(
+        level=logging.INFO,
+        stream=sys.stderr,
+        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
+    )
     sys.exit(asyncio.run(main()))

@@ -59,7 +59,9 @@ class WorkerProcessOptions:
         """The same again. Raises ValueError or KeyError for anything else."""
         told: dict[str, Any] = json.loads(line)
         accelerators = accelerators_of(told["accelerators"])
-        total = Resources(told["cpu_millis"], told["memory_bytes"], told["disk_bytes"], accelerators)
+        total = Resources(
+            told["cpu_millis"], told["memory_bytes"], told["disk_bytes"], accelerators
+        )
         worker = WorkerOptions(
             worker_id=WorkerId(told["worker_id"]),
             controller_address=told["controller_address"],
@@ -71,7 +73,10 @@ class WorkerProcessOptions:
             stop_grace=timedelta(seconds=told["stop_grace"]),
         )
         host = WorkerHostOptions(
-            worker.controller_address, worker.token, Path(told["bundle_dir"]), told["bundle_cache_bytes"]
+            worker.controller_address,
+            worker.token,
+            Path(told["bundle_dir"]),
+            told["bundle_cache_bytes"],
         )
         environment = LocalEnvironmentProvider(total, told["attributes"], told["host"])
         return cls(worker, host, environment, Path(told["lease_dir"]))

@@ -30,6 +30,11 @@ async def refused_without_token(context: CaseContext) -> None:
 
 
 CLUSTER_CASES = (
-    Case("boot-and-health", "The cluster is up and answers a real health call.", boot_and_health, Phase.BOOT),
+    Case(
+        "boot-and-health",
+        "The cluster is up and answers a real health call.",
+        boot_and_health,
+        Phase.BOOT,
+    ),
     Case("refused-without-token", "Callers without the token are refused.", refused_without_token),
 )

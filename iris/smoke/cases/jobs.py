@@ -23,9 +23,15 @@ async def hello(context: CaseContext) -> None:
     job = await context.run_to_success(context.program("hello.py", "one", "two words"))
     lines = await context.logs(job.job_id, stream=LogStream.STDOUT)
     check(f"hello from {job.job_id}/0" in lines, "the greeting", lines)
-    check_equal(lines_with(lines, "marker:"), ["a file from the workspace bundle"], "the file beside the program")
+    check_equal(
+        lines_with(lines, "marker:"),
+        ["a file from the workspace bundle"],
+        "the file beside the program",
+    )
     check_equal(lines_with(lines, "arguments:"), ["['one', 'two words']"], "the arguments")
-    check_equal(await context.logs(job.job_id, stream=LogStream.STDERR), ["to stderr as well"], "stderr")
+    check_equal(
+        await context.logs(job.job_id, stream=LogStream.STDERR), ["to stderr as well"], "stderr"
+    )
     check_equal([attempt.exit_code for attempt in job.tasks[0].attempts], [0], "exit codes")
     context.saw("output", lines[0])
 
@@ -34,10 +40,16 @@ async def three_at_once(context: CaseContext) -> None:
     """Three tasks of one job, each with its own index, attempt and process."""
     job = await context.run_to_success(with_replicas(context.program("identify.py"), 3))
     said = [json.loads(line) for line in await context.logs(job.job_id, stream=LogStream.STDOUT)]
-    check_equal(sorted(one["IRIS_TASK_INDEX"] for one in said), ["0", "1", "2"], "the tasks' indices")
-    check_equal({one["IRIS_NUM_TASKS"] for one in said}, {"3"}, "the number of tasks they were told")
+    check_equal(
+        sorted(one["IRIS_TASK_INDEX"] for one in said), ["0", "1", "2"], "the tasks' indices"
+    )
+    check_equal(
+        {one["IRIS_NUM_TASKS"] for one in said}, {"3"}, "the number of tasks they were told"
+    )
     check_equal(len({one["IRIS_ATTEMPT_ID"] for one in said}), 3, "different attempts")
-    context.saw("tasks", ", ".join(f"{one['IRIS_TASK_ID']} on {one['IRIS_WORKER_ID']}" for one in said))
+    context.saw(
+        "tasks", ", ".join(f"{one['IRIS_TASK_ID']} on {one['IRIS_WORKER_ID']}" for one in said)
+    )
 
 
 async def gang_of_four(context: CaseContext) -> None:
@@ -66,7 +78,9 @@ async def failure_explained(context: CaseContext) -> None:
     check_equal((attempt.exit_code, attempt.signal), (7, None), "exit code and signal")
     last = (await context.logs(f"{job.job_id}/0", stream=LogStream.STDERR))[-1]
     check_equal(last, "the reason: this is what the last line says", "the last line")
-    check("0" in job.error and "7" in job.error, "an error that names task and exit code", job.error)
+    check(
+        "0" in job.error and "7" in job.error, "an error that names task and exit code", job.error
+    )
     check_equal(len(job.tasks[0].attempts), 1, "attempts (no retries were asked for)")
     context.saw("error", job.error)
 
@@ -92,7 +106,12 @@ async def cancel_stubborn_tree(context: CaseContext) -> None:
 JOB_CASES = (
     Case("hello", "A program runs out of the workspace bundle.", hello),
     Case("three-at-once", "Three tasks of one job run side by side.", three_at_once),
-    Case("gang-of-four", "A gang starts together on one slice.", gang_of_four, needs=frozenset({GANG_OF_FOUR})),
+    Case(
+        "gang-of-four",
+        "A gang starts together on one slice.",
+        gang_of_four,
+        needs=frozenset({GANG_OF_FOUR}),
+    ),
     Case("failure-explained", "A failing job says how and why.", failure_explained),
     Case(
         "cancel-stubborn-tree",

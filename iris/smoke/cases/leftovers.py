@@ -8,7 +8,11 @@ STARTED_HERE = "started-here"
 
 async def slices_go_back(context: CaseContext) -> None:
     """With nothing to do, every group shrinks to its min_slices and no attempt or reservation is left."""
-    bought = {decision.slice_id for decision in (await context.client.cluster_status()).decisions if decision.slice_id}
+    bought = {
+        decision.slice_id
+        for decision in (await context.client.cluster_status()).decisions
+        if decision.slice_id
+    }
     check(bought, "slices that were bought during the flow", bought)
 
     async def all_back() -> bool:

@@ -13,7 +13,11 @@ PATIENCE_SECONDS = 20
 
 
 def main() -> None:
-    port, index, size = int(sys.argv[1]), int(os.environ["IRIS_TASK_INDEX"]), int(os.environ["IRIS_NUM_TASKS"])
+    port, index, size = (
+        int(sys.argv[1]),
+        int(os.environ["IRIS_TASK_INDEX"]),
+        int(os.environ["IRIS_NUM_TASKS"]),
+    )
     me = {name: os.environ.get(name) for name in ("IRIS_TASK_INDEX", "TPU_NAME", "TPU_WORKER_ID")}
     everyone = host(port, size, me) if index == 0 else join(port, me)
     print("met " + json.dumps(everyone), flush=True)

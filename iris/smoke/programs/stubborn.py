@@ -1,4 +1,5 @@
-"""A process tree that does not want to die: every member ignores SIGTERM, SIGINT and SIGHUP, one is a daemon in a session of its own.
+"""A process tree that does not want to die: every member ignores SIGTERM, SIGINT and SIGHUP, one
+is a daemon in a session of its own.
 
 Prints `tree <pid> <pid> ...` (as the task sees them) once all are there, then waits for ever.
 """

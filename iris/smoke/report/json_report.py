@@ -23,7 +23,8 @@ def render_json(report: FlowReport) -> str:
         "repeat": report.repeat,
         "bounds": None if report.bounds is None else dataclasses.asdict(report.bounds),
         "cases": [
-            dataclasses.asdict(result) | {"seconds": round(result.seconds, 3)} for result in report.results
+            dataclasses.asdict(result) | {"seconds": round(result.seconds, 3)}
+            for result in report.results
         ],
         "files": list(report.files),
     }

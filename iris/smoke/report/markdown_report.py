@@ -27,7 +27,12 @@ def render_markdown(report: FlowReport) -> str:
             f"- peak {format_bytes(bounds.peak_memory)} in at most {bounds.peak_processes} processes"
             f" ({bounds.samples} samples)",
         ]
-    lines += ["", "## Environment", "", *(f"- {name}: {value}" for name, value in report.environment.items())]
+    lines += [
+        "",
+        "## Environment",
+        "",
+        *(f"- {name}: {value}" for name, value in report.environment.items()),
+    ]
     for result in report.results:
         if result.log_lines:
             lines += ["", f"## Logs of {result.name}", "", "```", *result.log_lines, "```"]

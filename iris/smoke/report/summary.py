@@ -34,10 +34,17 @@ class FlowReport:
         """Whether every case that could run passed, at least one did, and nothing went wrong around them."""
         ran = any(result.verdict is Verdict.PASSED for result in self.results)
         held = self.bounds is None or not self.bounds.violation
-        return ran and held and not self.problem and all(result.verdict.is_good for result in self.results)
+        return (
+            ran
+            and held
+            and not self.problem
+            and all(result.verdict.is_good for result in self.results)
+        )
 
     def headline(self) -> str:
         """One line: verdict, counts, duration."""
         counts = Counter(result.verdict for result in self.results)
         parts = [f"{counts[verdict]} {verdict.value}" for verdict in Verdict if counts[verdict]]
-        return f"{'PASSED' if self.passed else 'FAILED'}: {', '.join(parts)} in {self.seconds:.1f} s"
+        return (
+            f"{'PASSED' if self.passed else 'FAILED'}: {', '.join(parts)} in {self.seconds:.1f} s"
+        )

@@ -43,6 +43,8 @@ class LogBuffer:
         self._bytes = 0
         self._full = False
         self._acknowledged = 0
+        # How many were sent at all, on whatever connection: so many the controller may have.
+        self._ever_sent = 0
         self.on_room: Callable[[], None] = lambda: None
 
     @property
@@ -92,6 +94,7 @@ class LogBuffer:
                 break
             lines.append(self._unsent.popleft())
         self._sent.extend(lines)
+        self._ever_sent = max(self._ever_sent, first + len(lines))
         return LogBatch(first, tuple(lines))
 
     def rewind(self) -> None:
@@ -100,13 +103,13 @@ class LogBuffer:
         self._sent.clear()
 
     def acknowledge(self, next_index: int) -> None:
-        """The controller has all lines below `next_index`.
+        """The controller has all lines below `next_index`, perhaps from an earlier connection.
 
-        What it says about lines that it was not sent on this connection, or had acknowledged
-        before, changes nothing.
+        What it says about lines that were never sent, or acknowledged before, changes nothing.
         """
-        while self._acknowledged < next_index and self._sent:
-            self._bytes -= len(self._sent.popleft().text) + _LINE_OVERHEAD_BYTES
+        while self._acknowledged < min(next_index, self._ever_sent):
+            line = (self._sent or self._unsent).popleft()
+            self._bytes -= len(line.text) + _LINE_OVERHEAD_BYTES
             self._acknowledged += 1
         if self._full and self._bytes <= self._capacity // 2:
             self._full = False

@@ -43,7 +43,6 @@ class LogPump:
         self._finished = asyncio.Event()
         self._tree_ended = False
         self._paused_at: float | None = None
-        self.lines_lost = False
         buffer.on_room = self._resume
         for pipe in self._pipes:
             self._watch(pipe)
@@ -68,8 +67,7 @@ class LogPump:
         await self._finished.wait()
 
     def abandon(self) -> None:
-        """Ends reading at once. `lines_lost` then says whether there may have been more."""
-        self.lines_lost = self.lines_lost or bool(self._pipes)
+        """Ends reading at once; what was not read is lost."""
         for pipe in tuple(self._pipes):
             self._end(pipe)
 

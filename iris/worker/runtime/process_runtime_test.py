@@ -99,10 +99,10 @@ async def run(runtime: ProcessRuntime, req: RunRequest) -> tuple[ExitReport, byt
 
 
 async def start_tree(
-    runtime: ProcessRuntime, behaviour: str, **options: timedelta
+    runtime: ProcessRuntime, behaviour: str, grace: timedelta = LONG
 ) -> tuple[ProcessRunHandle, list[ProcessIdentity], Output]:
     """A hostile tree, and who is in it."""
-    handle = await runtime.run(request(*hostile(behaviour), **options))
+    handle = await runtime.run(request(*hostile(behaviour), grace=grace))
     assert isinstance(handle, ProcessRunHandle)
     output = await Output.follow(handle)
     return handle, identities(await output.line()), output
@@ -198,7 +198,9 @@ async def test_it_dumps_no_core(runtime: ProcessRuntime) -> None:
 
 async def test_long_arguments_and_environments_arrive_whole(runtime: ProcessRuntime) -> None:
     env = {f"V{number}": "x" * 100_000 for number in range(10)}
-    code = "import os, sys; print(len(sys.argv[1]), sum(len(os.environ[f'V{n}']) for n in range(10)))"
+    code = (
+        "import os, sys; print(len(sys.argv[1]), sum(len(os.environ[f'V{n}']) for n in range(10)))"
+    )
     _, out, _ = await run(runtime, request(*python(code), "y" * 100_000, env=env))
     assert out == b"100000 1000000\n"
 
@@ -243,7 +245,7 @@ async def test_a_folder_that_is_not_there_is_explained(
 async def test_stopping_asks_every_process_of_the_tree(runtime: ProcessRuntime) -> None:
     trap = "trap 'echo asked $1; exit 3' TERM; echo ready; while :; do sleep 0.05; done"
     handle = await runtime.run(
-        request("sh", "-c", f"sh -c \"{trap.replace('$1', 'child')}\" & {trap}; wait")
+        request("sh", "-c", f'sh -c "{trap.replace("$1", "child")}" & {trap}; wait')
     )
     output = await Output.follow(handle)
     for _ in range(2):
@@ -462,5 +464,6 @@ async def test_a_machine_that_gives_no_more_pipes_says_so(
 
 async def test_it_says_how_it_contains(runtime: ProcessRuntime) -> None:
     await runtime.start()
-    assert runtime.isolation == "process tree (subreaper, stop and kill); memory measured, not limited"
-
+    assert (
+        runtime.isolation == "process tree (subreaper, stop and kill); memory measured, not limited"
+    )

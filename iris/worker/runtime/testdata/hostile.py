@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Callable
 
 MAX_SECONDS = 60
 DEADLINE = time.monotonic() + MAX_SECONDS
@@ -68,7 +69,7 @@ def orphans() -> None:
     print_tree([spawn_child, spawn_daemon])
 
 
-def print_tree(spawners: list) -> None:
+def print_tree(spawners: list[Callable[[int], None]]) -> None:
     """Starts them and prints who is there."""
     reader, writer = os.pipe()
     for spawn in spawners:

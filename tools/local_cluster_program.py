@@ -1,0 +1,205 @@
+"""What `local_cluster` does: start, show, wait, stop; and its flags."""
+
+import asyncio
+import contextlib
+import os
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from absl import flags
+from iris_proto import config_pb2
+from rich.text import Text
+
+from iris.cli.folder import caller_folder
+from iris.cli.outcome import INTERRUPTED
+from iris.cli.terminal import Terminal
+from iris.cli.wording import how_long
+from iris.client import Client, ClusterView
+from iris.config import ConfigError, default_local_config, load_config, make_local_config
+from iris.host.clock import SystemClock
+from iris.host.ids import RandomIds
+from iris.host.ports import PortAllocator
+from iris.host.processes import ProcessHandle
+from iris.lifecycle.cluster_manager import ClusterManager
+from iris.lifecycle.state_folder import StateFolder, state_folder_of
+from iris.model.errors import InvalidArgument, IrisError, Unavailable
+from tools.local_cluster_demo import Demo, demo_jobs
+from tools.local_cluster_stop import StopRequest, StopRequested
+from tools.local_cluster_summary import how_to_call, summary
+
+FLAGS = flags.FLAGS
+flags.DEFINE_string("config", None, "The cluster's configuration (default: examples/local.yaml).")
+flags.DEFINE_integer(
+    "port",
+    None,
+    "TCP port of the controller, 0: a free one (default: the configuration's).",
+    lower_bound=0,
+    upper_bound=65535,
+)
+flags.DEFINE_string("state_dir", None, "Folder for its state (default: the configuration's).")
+flags.DEFINE_bool("demo", None, "Run four demo jobs (default: if this is a terminal).")
+flags.DEFINE_bool(
+    "exit_after_demo", False, "Stop once the demo jobs are over; 1 if one of them surprised."
+)
+
+_HOUR = 3600.0
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Start, show, wait, stop. Returns the exit code."""
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
+    stop = StopRequest()
+    errors = Terminal(sys.stderr, sys.stderr)
+    try:
+        if arguments[1:]:
+            raise InvalidArgument(
+                f"There is no argument {arguments[1]!r}.", hint="Flags begin with --; see --help."
+            )
+        config = _config()
+        manager = ClusterManager(config, attached=True)
+        return _run(_Cluster(manager, state_folder_of(config, os.environ)), stop)
+    except StopRequested:
+        return INTERRUPTED
+    except ConfigError as error:
+        errors.explain(Text(error.problem))  # file:line:column first, as editors and people want it
+        return 2
+    except InvalidArgument as error:
+        errors.error(error)
+        return 2
+    except IrisError as error:
+        errors.error(error)
+        return 1
+
+
+def _run(cluster: "_Cluster", stop: StopRequest) -> int:
+    began = time.monotonic()
+    try:
+        cluster.manager.start()
+        stop.hold_back()
+    except StopRequested:
+        cluster.manager.stop()
+        raise
+    took = timedelta(seconds=time.monotonic() - began)
+    return asyncio.run(_serve(cluster, Terminal(sys.stdout, sys.stdout), stop, took))
+
+
+@dataclass(frozen=True, slots=True)
+class _Cluster:
+    manager: ClusterManager
+    folder: StateFolder
+
+
+def _config() -> config_pb2.ClusterConfig:
+    """The configuration, with what the flags say. Raises ConfigError."""
+    folder = caller_folder(os.environ, Path.cwd())
+    config = default_local_config() if FLAGS.config is None else load_config(folder / FLAGS.config)
+    config = make_local_config(config)
+    if FLAGS.port is not None:
+        config.controller_vm.local.port = FLAGS.port
+    if FLAGS.state_dir is not None:
+        config.controller_vm.local.state_dir = str((folder / FLAGS.state_dir).absolute())
+    return config
+
+
+async def _serve(cluster: _Cluster, terminal: Terminal, stop: StopRequest, took: timedelta) -> int:
+    """Everything from the moment the cluster is up until nothing of it is left."""
+    try:
+        return await _until_over(cluster, terminal, stop, took)
+    finally:
+        began = time.monotonic()
+        with contextlib.suppress(OSError):  # a terminal that was closed must not keep us from it
+            terminal.result(Text("\nstopping ...", style="dim"))
+        await asyncio.to_thread(cluster.manager.stop)
+        lasted = how_long(timedelta(seconds=time.monotonic() - began))
+        terminal.result(Text(f"stopped after {lasted}; nothing of it is left"))
+
+
+async def _until_over(
+    cluster: _Cluster, terminal: Terminal, stop: StopRequest, took: timedelta
+) -> int:
+    ended = _end_of_controller(cluster.folder)
+    stopping = asyncio.create_task(stop.wait())
+    showing = asyncio.create_task(_show(cluster, terminal, took))
+    try:
+        everything: set[asyncio.Future[Any]] = {ended, stopping, showing}
+        await asyncio.wait(everything, return_when=asyncio.FIRST_COMPLETED)
+        if showing.done() and not stop.requested:
+            as_meant = showing.result()
+            if FLAGS.exit_after_demo:
+                return 0 if as_meant else 1
+            await asyncio.wait(everything - {showing}, return_when=asyncio.FIRST_COMPLETED)
+        if not stop.requested:
+            log = cluster.folder.controller_log
+            raise Unavailable(
+                "The controller has ended by itself.", hint=f"Its log may say why: {log}"
+            )
+        return 0
+    finally:
+        for task in (stopping, showing):
+            task.cancel()
+        await asyncio.gather(stopping, showing, return_exceptions=True)
+
+
+async def _show(cluster: _Cluster, terminal: Terminal, took: timedelta) -> bool:
+    """The summary, then the demo. Whether its jobs ended as they were meant to."""
+    folder = cluster.folder
+    calls = how_to_call(os.environ, folder)
+    with cluster.manager.connect() as connection:
+        async with Client.connect(connection.address, connection.token) as client:
+            status = await client.cluster_status()
+            terminal.result(*summary(status, connection.address, folder.path, calls, took))
+            if not (sys.stdout.isatty() if FLAGS.demo is None else FLAGS.demo):
+                return True
+            return await _run_demo(client, terminal, status, folder, calls.quick)
+
+
+async def _run_demo(
+    client: Client, terminal: Terminal, status: ClusterView, folder: StateFolder, command: str
+) -> bool:
+    ports = PortAllocator(folder.leases)
+    try:
+        # The gang's members have to know where to meet before they run. The number stays leased
+        # until they have ended; the socket is theirs.
+        port = ports.lease("ring all-reduce").hand_over()
+        jobs = demo_jobs(status.groups, port)
+        demo = Demo(client, terminal, jobs, clock=SystemClock(), ids=RandomIds(), command=command)
+        as_meant = await demo.run()
+    finally:
+        ports.close()
+    verdict = (
+        "all demo jobs ended as they were meant to"
+        if as_meant
+        else "not all demo jobs ended as they were meant to"
+    )
+    terminal.result(Text(f"\n{verdict}", style="green" if as_meant else "bold red"))
+    return as_meant
+
+
+def _end_of_controller(folder: StateFolder) -> "asyncio.Future[None]":
+    """Done once the controller's process is no more, whoever ended it."""
+    loop = asyncio.get_running_loop()
+    future: asyncio.Future[None] = loop.create_future()
+
+    def tell() -> None:
+        if not future.done():
+            future.set_result(None)
+
+    def wait() -> None:
+        record = folder.running()
+        handle = ProcessHandle.open(record.process) if record else None
+        if handle is not None:
+            with handle:
+                while not handle.wait(_HOUR):
+                    pass
+        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
+            loop.call_soon_threadsafe(tell)
+
+    # A daemon thread, so that it cannot hold up our own end.
+    threading.Thread(target=wait, name="end-of-controller", daemon=True).start()
+    return future
