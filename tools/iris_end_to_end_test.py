@@ -1,5 +1,6 @@
 """The `iris` command as a person uses it: real programs, a real cluster, an own two-file project."""
 
+import json
 import os
 import re
 import signal
@@ -92,19 +93,23 @@ class Person:
         return Done(process.returncode, out, err)
 
 
+def start_cluster(person: Person, root: Path) -> subprocess.Popen[str]:
+    """A cluster of their own, which is up."""
+    (root / "cluster.yaml").write_text(_CONFIG)
+    cluster = person.start(FLAGS.local_cluster, f"--config={root / 'cluster.yaml'}")
+    assert cluster.stdout is not None
+    for line in cluster.stdout:
+        if "Ctrl-C stops the cluster" in line:
+            return cluster
+    pytest.fail(f"the cluster did not start: {cluster.communicate()[1]}")
+
+
 @pytest.fixture(scope="module")
 def person(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Person]:
     """With a cluster that is up."""
     root = tmp_path_factory.mktemp("home")
     ann = Person(root)
-    (root / "cluster.yaml").write_text(_CONFIG)
-    cluster = ann.start(FLAGS.local_cluster, f"--config={root / 'cluster.yaml'}")
-    assert cluster.stdout is not None
-    for line in cluster.stdout:
-        if "Ctrl-C stops the cluster" in line:
-            break
-    else:
-        pytest.fail(f"the cluster did not start: {cluster.communicate()[1]}")
+    cluster = start_cluster(ann, root)
     yield ann
     cluster.send_signal(signal.SIGINT)
     out, err = cluster.communicate(timeout=_PATIENCE_SECONDS)
@@ -221,3 +226,29 @@ def test_the_cluster_says_what_it_has(person: Person) -> None:
     assert status.code == 0
     assert "end-to-end" in status.out
     assert re.search(r"^cpu +local +1 VM", status.out, re.MULTILINE)
+
+
+def test_a_cluster_is_stopped_from_another_terminal(tmp_path: Path) -> None:
+    bob = Person(tmp_path)
+    cluster = start_cluster(bob, tmp_path)
+    forever = "import signal; signal.pause()"
+    assert run(bob, "--detach", "--no-bundle", *python("-c", forever)).code == 0
+
+    stopped = bob.iris("cluster", "stop")
+
+    assert stopped.code == 0
+    assert "end-to-end has stopped" in stopped.err
+    out, err = cluster.communicate(timeout=_PATIENCE_SECONDS)
+    assert (cluster.returncode, err) == (0, "")
+    assert "the cluster was stopped from elsewhere" in out
+    assert "No cluster runs on this machine" in bob.iris("job", "list").err
+
+
+def test_a_controller_that_is_killed_is_told(tmp_path: Path) -> None:
+    bob = Person(tmp_path)
+    cluster = start_cluster(bob, tmp_path)
+    record = json.loads((tmp_path / "state/iris/end-to-end/controller.json").read_text())
+    os.kill(record["pid"], signal.SIGKILL)
+    _, err = cluster.communicate(timeout=_PATIENCE_SECONDS)
+    assert cluster.returncode == 1
+    assert "The controller has ended by itself (exit code -9)" in err

@@ -16,6 +16,7 @@ from absl import flags
 from iris_proto import config_pb2
 from rich.text import Text
 
+from iris.cli.errors import UsageError, first_error
 from iris.cli.folder import caller_folder
 from iris.cli.outcome import INTERRUPTED
 from iris.cli.terminal import Terminal
@@ -27,8 +28,9 @@ from iris.host.ids import RandomIds
 from iris.host.ports import PortAllocator
 from iris.host.processes import ProcessHandle
 from iris.lifecycle.cluster_manager import ClusterManager
+from iris.lifecycle.controller_process import STARTED
 from iris.lifecycle.state_folder import StateFolder, state_folder_of
-from iris.model.errors import InvalidArgument, IrisError, Unavailable
+from iris.model.errors import IrisError, Unavailable
 from tools.local_cluster_demo import Demo, demo_jobs
 from tools.local_cluster_stop import StopRequest, StopRequested
 from tools.local_cluster_summary import how_to_call, summary
@@ -49,6 +51,8 @@ flags.DEFINE_bool(
 )
 
 _HOUR = 3600.0
+# For the exit code of a process that has ended; it is there at once.
+_REAP_SECONDS = 5.0
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -58,7 +62,7 @@ def main(arguments: Sequence[str]) -> int:
     errors = Terminal(sys.stderr, sys.stderr)
     try:
         if arguments[1:]:
-            raise InvalidArgument(
+            raise UsageError(
                 f"There is no argument {arguments[1]!r}.", hint="Flags begin with --; see --help."
             )
         config = _config()
@@ -69,12 +73,12 @@ def main(arguments: Sequence[str]) -> int:
     except ConfigError as error:
         errors.explain(Text(error.problem))  # file:line:column first, as editors and people want it
         return 2
-    except InvalidArgument as error:
-        errors.error(error)
-        return 2
-    except IrisError as error:
-        errors.error(error)
-        return 1
+    except (IrisError, ExceptionGroup) as error:
+        first = first_error(error)
+        if not isinstance(first, IrisError):
+            raise
+        errors.error(first)
+        return 2 if isinstance(first, UsageError) else 1
 
 
 def _run(cluster: "_Cluster", stop: StopRequest) -> int:
@@ -135,15 +139,24 @@ async def _until_over(
                 return 0 if as_meant else 1
             await asyncio.wait(everything - {showing}, return_when=asyncio.FIRST_COMPLETED)
         if not stop.requested:
-            log = cluster.folder.controller_log
-            raise Unavailable(
-                "The controller has ended by itself.", hint=f"Its log may say why: {log}"
-            )
+            _check_end(cluster.folder)
+            terminal.result("\nthe cluster was stopped from elsewhere")
         return 0
     finally:
         for task in (stopping, showing):
             task.cancel()
         await asyncio.gather(stopping, showing, return_exceptions=True)
+
+
+def _check_end(folder: StateFolder) -> None:
+    """Raises Unavailable if the controller ended in another way than by being told to."""
+    process = STARTED.get(folder)
+    code = process.reap(_REAP_SECONDS) if process is not None else None
+    if code != 0:
+        raise Unavailable(
+            f"The controller has ended by itself (exit code {code}).",
+            hint=f"Its log may say why: {folder.controller_log}",
+        )
 
 
 async def _show(cluster: _Cluster, terminal: Terminal, took: timedelta) -> bool:

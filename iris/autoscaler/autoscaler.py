@@ -219,7 +219,6 @@ class Autoscaler:
                 await self._find_strays(group)
         else:
             self._adopt(group, bought)
-            group.exhausted = None
             now = self._clock.now()
             self._decisions.add(replace(decision, at=now, slice_id=bought.slice_id))
         group.creating -= 1

@@ -329,6 +329,16 @@ class TestFailures:
         assert cpu.slices == {}
         assert scene.fleet.log[-1] == "gone cpu-1"
 
+    async def test_workers_that_come_too_late_do_not_end_the_row(self, scene: Scene) -> None:
+        cpu = scene.platform(cpu_group())
+        await scene.start()
+        await scene.observe(demand())
+        cpu.bought[0].terminate_gate.clear()
+        await scene.clock.advance(SETTINGS.boot_timeout.total_seconds())
+        assert cpu.bought[0].terminations == 1
+        await scene.complete(demand())
+        assert scene.report.outlook[JobId("/u/a")].code is PendingCode.GROUP_BACKOFF
+
 
 class TestQuota:
     async def test_a_used_up_budget_is_told_and_not_asked_again_at_once(self, scene: Scene) -> None:
@@ -409,6 +419,17 @@ class TestGivingBack:
         await scene.complete()
         await scene.clock.advance(IDLE_TIMEOUT)
         assert cpu.slices == {}
+
+    async def test_no_task_is_left_of_a_slice_that_has_gone(self, scene: Scene) -> None:
+        scene.platform(cpu_group())
+        await scene.start()
+        await settle()
+        before = len(asyncio.all_tasks())
+        await scene.observe(demand())
+        await scene.complete()
+        await scene.clock.advance(IDLE_TIMEOUT)
+        assert scene.fleet.log[-1] == "gone cpu-1"
+        assert len(asyncio.all_tasks()) == before
 
     async def test_idle_slices_go_back_all_at_once(self, scene: Scene) -> None:
         cpu = scene.platform(cpu_group(cores=1))

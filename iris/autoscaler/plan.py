@@ -331,7 +331,8 @@ class _Planning:
 
     def _buy_for(self, demand: Demand, state: GroupState, slices: int) -> None:
         for _ in range(slices):
-            summary = f"{demand.job_id} needs room for {demand.tasks} tasks of {demand.resources}."
+            tasks = "1 task" if demand.tasks == 1 else f"{demand.tasks} tasks"
+            summary = f"{demand.job_id} needs room for {tasks} of {demand.resources}."
             self._buy(state, ScalingReason.DEMAND, summary, demand.job_id)
 
     # --- demand that is left unmet --------------------------------------------------------------

@@ -129,6 +129,29 @@ class TestBuying:
         assert bought(run(view(demand("a", None, 5, rule)), state)) == []
 
 
+def test_demand_stays_where_the_last_plan_packed_it() -> None:
+    """Packed anew, the single tasks would move to the group they prefer, into what was bought for
+    the gang.
+    """
+    preferred = cpu_group("preferred", 2, vms=2, most=2, priority=1)
+    other = cpu_group("other", 4, priority=2)
+    seen = view(demand("s", Resources(2000), 2), gang("g", 5, "scale-group", Resources(900)))
+    first = run(seen, GroupState(preferred), GroupState(other, creating=1))
+    assert bought(first) == ["preferred"] * 2
+    assert first.packing == {JobId("/u/s"): {"other": 2}, JobId("/u/g"): {"preferred": 5}}
+    groups = (GroupState(preferred, creating=2), GroupState(other, creating=1))
+    second = plan(seen, groups, SETTINGS, NOW, first.packing)
+    assert (bought(second), second.packing) == ([], first.packing)
+
+
+def test_a_packing_that_no_longer_fits_is_made_anew() -> None:
+    seen = view(demand(tasks=4))
+    stale = {JobId("/u/a"): {"cpu": 9, "vanished": 3}, JobId("/u/gone"): {"cpu": 1}}
+    made = plan(seen, [GroupState(CPU, creating=1)], SETTINGS, NOW, stale)
+    assert (bought(made), made.packing) == ([], {JobId("/u/a"): {"cpu": 4}})
+    assert bought(plan(seen, [GroupState(CPU)], SETTINGS, NOW, stale)) == ["cpu"]
+
+
 class TestGangs:
     def test_a_slice_each(self) -> None:
         assert bought(run(view(gang("a"), gang("b")), GroupState(TPU))) == ["tpu", "tpu"]

@@ -22,6 +22,7 @@ from iris.cli.flags import (
 from iris.version import VERSION
 
 SEPARATOR = "--"
+_RUN = "job run"
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,9 +138,11 @@ def parse_arguments(arguments: Sequence[str]) -> Command:
     known, strays = parser.parse_known_args(head)
     words = " ".join(word for word in (known.room, getattr(known, "verb", None)) if word)
     leaf = leaves[words]
+    if strays and words == _RUN and not strays[0].startswith("-"):
+        raise _command_without_separator(parser, head, arguments)
     if strays:
-        raise _stray(words, leaf, head, arguments, strays)
-    if words == "job run":
+        raise _stray(words, leaf, strays)
+    if words == _RUN:
         return _job_run(known, has_command, tail)
     if has_command:
         raise UsageError(
@@ -257,18 +260,10 @@ def _job_run(known: argparse.Namespace, has_command: bool, tail: Sequence[str]) 
     return _make(JobRun, known, argv=tuple(tail))
 
 
-def _stray(
-    words: str, leaf: _Parser, head: Sequence[str], arguments: Sequence[str], strays: Sequence[str]
-) -> UsageError:
-    """What to say about the first argument of `head` that nobody knows."""
+def _stray(words: str, leaf: _Parser, strays: Sequence[str]) -> UsageError:
+    """What to say about the first argument that nobody knows."""
     first = strays[0]
     if not first.startswith("-"):
-        if words == "job run":
-            place = _place_of_first_stray(leaf, list(head)[2:]) + 2
-            right = shlex.join(["iris", *arguments[:place], SEPARATOR, *arguments[place:]])
-            return UsageError(
-                f"The job's command, {first!r}, has to stand behind '--'.", hint=f"Write: {right}"
-            )
         return UsageError(
             f"`iris {words}` does not take {first!r}.",
             hint=f"`iris {words} --help` says what it takes.",
@@ -276,18 +271,29 @@ def _stray(
     name = first.partition("=")[0]
     nearest = difflib.get_close_matches(name, leaf.flag_names, n=1)
     hint = f"Did you mean {nearest[0]}?" if nearest else f"`iris {words} --help` lists its flags."
-    if words == "job run":
+    if words == _RUN:
         hint += " Flags of the job's own command go behind '--'."
     return UsageError(f"`iris {words}` has no flag {name}.", hint=hint)
 
 
-def _place_of_first_stray(leaf: _Parser, arguments: Sequence[str]) -> int:
-    """Where the first argument stands that is neither a flag of ours nor the value of one."""
-    for end in range(1, len(arguments) + 1):
+def _command_without_separator(
+    parser: _Parser, head: Sequence[str], arguments: Sequence[str]
+) -> UsageError:
+    """`iris job run python3 ...`: what is meant is clear, but the next mistyped flag would not be."""
+    place = _place_of_first_stray(parser, head)
+    right = shlex.join(["iris", *arguments[:place], SEPARATOR, *arguments[place:]])
+    return UsageError(
+        f"The job's command, {head[place]!r}, has to stand behind '--'.", hint=f"Write: {right}"
+    )
+
+
+def _place_of_first_stray(parser: _Parser, arguments: Sequence[str]) -> int:
+    """Where the first argument stands that is neither ours nor the value of a flag of ours."""
+    for end in range(1, len(arguments)):
         try:
-            _, strays = leaf.parse_known_args(arguments[:end])
+            _, strays = parser.parse_known_args(arguments[:end])
         except UsageError:
-            continue  # cut between a flag and its value
+            continue  # cut before the command's words, or between a flag and its value
         if strays:
             return end - 1
-    return len(arguments)
+    return len(arguments) - 1

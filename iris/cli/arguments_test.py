@@ -162,6 +162,17 @@ def test_what_a_command_line_means(line: list[str], command: Command) -> None:
             "The job's command, 'x', has to stand behind '--'.",
             "iris job run -- x -- y",
         ),
+        (
+            ["--state-dir=/s s", "job", "run", "python3", "train.py"],
+            "The job's command, 'python3', has to stand behind '--'.",
+            "Write: iris '--state-dir=/s s' job run -- python3 train.py",
+        ),
+        (
+            ["--state-dir", "/s", "job", "run", "--name", "python3", "python3"],
+            "The job's command, 'python3', has to stand behind '--'.",
+            "Write: iris --state-dir /s job run --name python3 -- python3",
+        ),
+        (["--stat-dir=/s", "job", "list"], "has no flag --stat-dir", "Did you mean --state-dir?"),
         (["job", "run"], "There is no command to run.", "iris job run -- python3 train.py"),
         (["job", "run", "--"], "Nothing stands behind '--'.", "iris job run -- python3 train.py"),
         (

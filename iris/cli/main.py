@@ -25,7 +25,7 @@ from iris.cli.arguments import (
     parse_arguments,
 )
 from iris.cli.context import Context
-from iris.cli.errors import UsageError
+from iris.cli.errors import UsageError, first_error
 from iris.cli.outcome import INTERRUPTED, SIGNAL_BASE
 from iris.cli.run_job import run_job
 from iris.cli.terminal import Terminal
@@ -63,7 +63,7 @@ def run_command_line(arguments: Sequence[str], context: Context) -> int:
     except KeyboardInterrupt:
         return INTERRUPTED
     except Exception as error:  # noqa: BLE001 -- whatever it is, a person has to be told
-        return _show(_first(error), context.terminal, context.environment)
+        return _show(first_error(error), context.terminal, context.environment)
 
 
 async def _carry_out(command: Command, context: Context) -> int:
@@ -84,13 +84,6 @@ async def _carry_out(command: Command, context: Context) -> int:
             return await cluster_commands.show_status(command, context)
         case ClusterStop():
             return await cluster_commands.stop_cluster(command, context)
-
-
-def _first(error: BaseException) -> BaseException:
-    """What went wrong first, where several things at once did."""
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    return error
 
 
 def _show(error: BaseException, terminal: Terminal, environment: Mapping[str, str]) -> int:

@@ -102,7 +102,8 @@ class Cluster:
 
     async def status(self) -> cluster_pb2.ClusterStatus:
         """The cluster now."""
-        return await self.jobs.GetClusterStatus(controller_pb2.GetClusterStatusRequest())
+        with rpc_errors("GetClusterStatus"):
+            return await self.jobs.GetClusterStatus(controller_pb2.GetClusterStatusRequest())
 
     def tail(self, id_: str, **details: Any) -> Any:
         """The stream of log lines."""

@@ -7,6 +7,7 @@ has ended and all of its lines were sent. Tasks are independent of each other.
 
 from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass
+from typing import cast
 
 from iris_proto import controller_pb2, job_pb2
 
@@ -123,7 +124,11 @@ class LogTail:
                     attempt=attempt.number,
                     first_index=first + start,
                     lines=[
-                        job_pb2.LogLine(time_ns=line.time_ns, stream=line.stream, text=line.text)
+                        job_pb2.LogLine(
+                            time_ns=line.time_ns,
+                            stream=cast("job_pb2.LogStream", line.stream),
+                            text=line.text,
+                        )
                         for line in run
                     ],
                 )

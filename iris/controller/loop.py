@@ -58,7 +58,6 @@ class _Turn:
 
     applied: list[events.Event] = field(default_factory=list)
     effects: Effects = field(default_factory=Effects)
-    answers: list[tuple[asyncio.Future[Effects], Effects]] = field(default_factory=list)
     reasons_changed: set[JobId] = field(default_factory=set)
 
 
@@ -98,6 +97,8 @@ class ControlLoop:
         self._wake = asyncio.Event()
         self._settled = asyncio.Event()
         self._report: ScalingReport | None = None
+        # Of the turn that is under way; None for an entry that ended the loop.
+        self._answers: list[tuple[asyncio.Future[Effects], Effects | IrisError | None]] = []
         self._look_again = True
         self._view_wanted = False
         self._stopping = False
@@ -203,9 +204,14 @@ class ControlLoop:
         self._wake.set()
 
     async def settled(self) -> None:
-        """Waits until no turn is half done: what the state says then is committed."""
+        """Waits until no turn is half done: what the state says then is committed.
+
+        Raises Unavailable when the loop has failed: its last turn may never have been.
+        """
         while not self._settled.is_set():
             await self._settled.wait()
+        if self._failure.done():
+            raise Unavailable(self.problem)
 
     # --- turning -----------------------------------------------------------------------------
 
@@ -222,6 +228,7 @@ class ControlLoop:
             self._failure.set_result(error)
             self._settled.set()
             self._refuse(Unavailable("The controller has failed.", hint="Its log says why."))
+            self._hub.close()
 
     def _put(self, entry: _Entry) -> None:
         if self.problem:
@@ -230,9 +237,10 @@ class ControlLoop:
         self._wake.set()
 
     def _refuse(self, error: IrisError) -> None:
-        for entry in self._inbox:
-            if entry.done is not None and not entry.done.done():
-                entry.done.set_exception(error)
+        waiting = [entry.done for entry in self._inbox] + [done for done, _ in self._answers]
+        for done in waiting:
+            if done is not None and not done.done():
+                done.set_exception(error)
         self._inbox.clear()
         self._room.set()
         self._sessions.close(error)
@@ -279,9 +287,7 @@ class ControlLoop:
         placed = self._place(turn)
         if turn.applied:
             await self._store.commit(turn.applied, changes_of(self.state, turn.effects))
-        for done, effects in turn.answers:
-            if not done.done():
-                done.set_result(effects)
+        self._answer()
         self._sessions.tell(turn.effects)
         self._settled.set()
         self._hub.jobs_changed({*turn.effects.jobs, *turn.reasons_changed})
@@ -293,20 +299,32 @@ class ControlLoop:
     def _take(self, entry: _Entry, turn: _Turn) -> None:
         if entry.done is not None and entry.done.cancelled():
             return  # its caller has left before anything was done
+        answer: Effects | IrisError | None = None
         try:
             event = entry.make(self.state)
-            effects = self._apply(event, turn) if event is not None else Effects()
+            answer = self._apply(event, turn) if event is not None else Effects()
+            if entry.session is not None:
+                self._sessions.replace(entry.session)
         except Internal:
             raise
         except IrisError as error:
             if entry.done is None:
                 raise
-            entry.done.set_exception(error)
-            return
-        if entry.session is not None:
-            self._sessions.replace(entry.session)
-        if entry.done is not None:
-            turn.answers.append((entry.done, effects))
+            answer = error
+        finally:
+            if entry.done is not None:
+                self._answers.append((entry.done, answer))
+
+    def _answer(self) -> None:
+        """Gives callers their answers. Also a refusal may rest on what was only just committed."""
+        for done, answer in self._answers:
+            if done.done():
+                continue
+            if isinstance(answer, IrisError):
+                done.set_exception(answer)
+            elif answer is not None:
+                done.set_result(answer)
+        self._answers.clear()
 
     def _apply(self, event: events.Event, turn: _Turn) -> Effects:
         for told in self._ends_cut_short_by(event):

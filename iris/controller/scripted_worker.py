@@ -93,7 +93,7 @@ class ScriptedWorker:
     async def close(self) -> None:
         """The process is gone."""
         await self.disconnect()
-        await self._channel.close()
+        await self._channel.close(None)
 
     async def until(self, condition: Callable[[], object], timeout: float = 30) -> None:
         """Waits until the condition holds after some message. Fails after `timeout` seconds."""

@@ -1,6 +1,5 @@
 """Tests of a cluster as a whole, and of finding those that run."""
 
-from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
@@ -14,13 +13,6 @@ from iris.lifecycle.sample_cluster import sample_config
 from iris.lifecycle.state_folder import StateFolder
 from iris.model.errors import InvalidArgument, Unavailable
 from iris.rpc.health import check_health
-from iris.testing.leaks import LeakCheck
-
-
-@pytest.fixture(autouse=True)
-def _nothing_is_left() -> Iterator[None]:
-    with LeakCheck():
-        yield
 
 
 def test_from_start_to_stop(tmp_path: Path) -> None:

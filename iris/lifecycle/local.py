@@ -97,7 +97,7 @@ class LocalController:
 
     def start(self) -> ControllerStatus:
         """See ControllerProtocol. What can be refused beforehand is, in one line."""
-        running = self._folder.running()
+        running = self._running()
         if running is not None:
             return self._already_running(running)
         private_folder(self._folder.path)
@@ -122,7 +122,7 @@ class LocalController:
         """See ControllerProtocol. First gently; once its time is over by force, and what it could
         not tidy up then is removed here.
         """
-        record = self._folder.running()
+        record = self._running()
         process = record.process if record else self._folder.lock_holder()
         if process is None and self._folder.is_locked():
             raise self._taken()
@@ -160,7 +160,10 @@ class LocalController:
 
     def status(self) -> ControllerStatus:
         """See ControllerProtocol."""
-        record = self._folder.running()
+        try:
+            record = self._running()
+        except FailedPrecondition as error:
+            return ControllerStatus(running=False, problem=str(error))
         if record is not None:
             return local_status(record, self._config.name, self._timeouts.health)
         holder = self._folder.lock_holder() if self._folder.is_locked() else None
@@ -180,6 +183,19 @@ class LocalController:
         if tail_lines is None:
             return text
         return "".join(text.splitlines(keepends=True)[-tail_lines:]) if tail_lines > 0 else ""
+
+    def _running(self) -> ControllerRecord | None:
+        """This cluster's running controller. Raises FailedPrecondition if it is another cluster's:
+        that one is not ours to touch.
+        """
+        record = self._folder.running()
+        if record is not None and record.cluster != self._config.name:
+            raise FailedPrecondition(
+                f"The state folder {self._folder.path} is in use by another cluster, "
+                f"{record.cluster!r} ({record.process}).",
+                hint="Choose another state folder.",
+            )
+        return record
 
     def _already_running(self, record: ControllerRecord) -> ControllerStatus:
         what = f"Cluster {record.cluster!r} runs already ({record.process}, {record.address})"

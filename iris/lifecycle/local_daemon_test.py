@@ -17,7 +17,6 @@ from iris.lifecycle.local import LocalController
 from iris.lifecycle.sample_cluster import sample_config
 from iris.model.errors import Internal, IrisError, Unavailable
 from iris.testing.eventually import assert_eventually
-from iris.testing.leaks import LeakCheck
 
 # A process that is the real one, but for its control plane.
 _PROCESS = """
@@ -43,12 +42,6 @@ class Plane:
 local_control_plane.LocalControlPlane = Plane
 sys.exit(local_daemon.main())
 """
-
-
-@pytest.fixture(autouse=True)
-def _nothing_is_left() -> Iterator[None]:
-    with LeakCheck():
-        yield
 
 
 class _Daemon:

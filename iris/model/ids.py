@@ -1,4 +1,5 @@
-"""Names of jobs, tasks and attempts. Ids are plain strings with a type: cheap to store, compare and send.
+"""Names of jobs, tasks and attempts. Ids are plain strings with a type: cheap to store, compare and
+send.
 
 A job is a path, `/user/job`; a child job lies below its parent, `/user/job/child`; a task is its
 job's path and its index,
@@ -17,6 +18,7 @@ WorkerId = NewType("WorkerId", str)
 SliceId = NewType("SliceId", str)
 
 _SEGMENT = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,62}")
+_INDEX = re.compile(r"0|[1-9][0-9]{0,8}")
 _MAX_DEPTH = 8
 _RULE = (
     "A job id is /user/job or /user/job/child: letters, digits, '.', '_' and '-', at most 63 per part, "
@@ -26,24 +28,30 @@ _RULE = (
 
 def parse_job_id(text: str) -> JobId:
     """Checks `text` as a job id. Raises InvalidArgument."""
-    parts = text.split("/")
-    well_formed = (
-        3 <= len(parts) <= _MAX_DEPTH + 2
-        and parts[0] == ""
-        and all(_SEGMENT.fullmatch(part) for part in parts[1:])
-        and not any(part.isdigit() for part in parts[2:])
-    )
-    if not well_formed:
+    if not _is_job_id(text):
         raise InvalidArgument(f"{text!r} is not a job id.", hint=_RULE)
     return JobId(text)
 
 
 def parse_job_or_task_id(text: str) -> tuple[JobId, int | None]:
     """Splits an id into its job and, for a task's, its index. Raises InvalidArgument."""
+    if _is_job_id(text):
+        return JobId(text), None
     head, _, last = text.rpartition("/")
-    if last.isascii() and last.isdigit():
-        return parse_job_id(head), int(last)
-    return parse_job_id(text), None
+    # One spelling for each task: no leading zeros.
+    if not _INDEX.fullmatch(last) or not _is_job_id(head):
+        raise InvalidArgument(f"{text!r} is neither a job id nor a task id.", hint=_RULE)
+    return JobId(head), int(last)
+
+
+def _is_job_id(text: str) -> bool:
+    parts = text.split("/")
+    return (
+        3 <= len(parts) <= _MAX_DEPTH + 2
+        and parts[0] == ""
+        and all(_SEGMENT.fullmatch(part) for part in parts[1:])
+        and not any(part.isdigit() for part in parts[2:])
+    )
 
 
 def task_id(job_id: JobId, index: int) -> TaskId:

@@ -65,14 +65,20 @@ class Resources:
 
     def copies_in(self, free: "Resources", limit: int) -> int:
         """How many times this much can be taken from `free`, at most `limit`; 0 or more."""
-        have = dict(free.accelerators)
-        pairs = (
-            (self.cpu_millis, free.cpu_millis),
-            (self.memory_bytes, free.memory_bytes),
-            (self.disk_bytes, free.disk_bytes),
-            *((count, have.get(kind, 0)) for kind, count in self.accelerators),
-        )
-        return max(0, min([limit, *(there // needed for needed, there in pairs if needed)]))
+        # Called for every worker and slice that is looked at: written out, it is three times as
+        # fast.
+        if self.cpu_millis:
+            limit = min(limit, free.cpu_millis // self.cpu_millis)
+        if self.memory_bytes:
+            limit = min(limit, free.memory_bytes // self.memory_bytes)
+        if self.disk_bytes:
+            limit = min(limit, free.disk_bytes // self.disk_bytes)
+        if self.accelerators:
+            have = dict(free.accelerators)
+            for kind, count in self.accelerators:
+                if count:
+                    limit = min(limit, have.get(kind, 0) // count)
+        return max(0, limit)
 
     def amounts(self) -> Iterator[tuple[str, int]]:
         """Each resource's name and amount: cpu (millis), memory, disk (bytes), then accelerators."""

@@ -231,6 +231,21 @@ class TestGangs:
         answer = run(workers, job("g", cores(1, chips=4), 2, group_by="tpu-name"))
         assert placed(answer, "g") == ["tight/0", "tight/2"]
 
+    def test_what_is_tightest_changes_as_places_are_given_away(self) -> None:
+        workers = [
+            *(worker(f"a/{i}", cores(1), rack="a") for i in range(3)),
+            *(worker(f"b/{i}", cores(1), rack="b", disk="ssd") for i in range(4)),
+        ]
+        ssd = (Constraint("disk", ConstraintOp.EXISTS),)
+        answer = run(
+            workers,
+            job("first", cores(1), 1, group_by="rack"),
+            job("on-b", cores(1), 3, constraints=ssd),
+            job("last", cores(1), 1, group_by="rack"),
+        )
+        assert placed(answer, "first") == ["a/0"]
+        assert placed(answer, "last") == ["b/3"]
+
     def test_leaves_groups_with_accelerators_to_those_who_ask(self) -> None:
         plain = [worker(f"p/{i}", cores(64), rack="p") for i in range(2)]
         accelerated = [worker(f"t/{i}", cores(1, chips=4), rack="t") for i in range(2)]
@@ -312,6 +327,14 @@ class TestRoomHeldForGangs:
         workers = [*tpu_slice("s1", (1, 1, 1, 0)), *tpu_slice("s2", (1, 1, 0, 0))]
         answer = run(workers, self.gang("a"), self.gang("b"), job("late", cores(1)))
         assert waiting(answer) == {"a": 4, "b": 4, "late": 1}
+
+    def test_a_second_gang_holds_another_group_also_where_no_member_fits_yet(self) -> None:
+        workers = [
+            worker(f"{rack}/{i}", cores(2), cores(1), rack=rack) for rack in "ab" for i in range(2)
+        ]
+        gangs = [job(name, cores(2), 2, group_by="rack") for name in ("g1", "g2")]
+        answer = run(workers, *gangs, job("late", cores(1)))
+        assert waiting(answer) == {"g1": 2, "g2": 2, "late": 1}
 
     def test_it_starts_once_the_work_it_waited_for_has_ended(self) -> None:
         jobs = (self.gang(), job("late", cores(1), 9))

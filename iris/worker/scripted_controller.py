@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from datetime import timedelta
 
-import grpc
 import grpc.aio
 from iris_proto import job_pb2, worker_pb2, worker_pb2_grpc
 
@@ -81,7 +80,10 @@ class Stream:
 
     async def ended(self, uid: str) -> worker_pb2.Observation:
         """Waits for the attempt's end."""
-        return await assert_eventually(lambda: self.end(uid), f"the end of {uid}")
+        await assert_eventually(lambda: self.end(uid) is not None, f"the end of {uid}")
+        end = self.end(uid)
+        assert end is not None
+        return end
 
     async def running(self, uid: str) -> None:
         """Waits until its program runs."""
@@ -148,7 +150,7 @@ class ScriptedController(worker_pb2_grpc.WorkerServiceServicer):
     async def Attach(
         self,
         request_iterator: AsyncIterator[worker_pb2.WorkerMessage],
-        context: grpc.aio.ServicerContext,
+        context: object,
     ) -> AsyncIterator[worker_pb2.ControllerMessage]:
         """See worker.proto."""
         first = await anext(request_iterator)

@@ -45,7 +45,12 @@ class LogStore:
             known = log.next_index - first_index
             new = lines[known:] if known >= 0 else ()
             if new:
-                log.append(new)
+                try:
+                    log.append(new)
+                except OSError:
+                    # What the file has now only the file knows: it is read when next asked for.
+                    del self._logs[attempt]
+                    raise
             return log.next_index, bool(new)
 
         next_index, grew = await self._in_thread(add)

@@ -1,6 +1,7 @@
 """Every line is stored once, in order, survives a crash, and reaches those who follow."""
 
 import asyncio
+import errno
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from iris.controller.log_store import LogStore, StoredLine
+from iris.controller.log_store.attempt_log import AttemptLog
 from iris.controller.log_store.line import decode, encode
 from iris.model.errors import InvalidArgument
 from iris.model.ids import AttemptUid
@@ -56,6 +58,25 @@ async def test_lines_beyond_a_gap_are_refused_so_that_the_worker_sends_again(
     await store.append(UID, 0, lines(0, 2))
     assert await store.append(UID, 5, lines(5, 9)) == 2
     assert await store.read(UID, 0, 100) == lines(0, 2)
+
+
+async def test_lines_that_were_written_in_part_are_written_again(
+    store: LogStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fill_the_disk(log: AttemptLog, new: list[StoredLine]) -> None:
+        with (tmp_path / "logs" / f"{UID}.log").open("ab") as file:
+            file.write(encode(new[0]) + encode(new[1])[:-3])
+        log.next_index += len(new)
+        raise OSError(errno.ENOSPC, "no space left")
+
+    await store.append(UID, 0, lines(0, 2))
+    with monkeypatch.context() as patch:
+        patch.setattr(AttemptLog, "append", fill_the_disk)
+        with pytest.raises(OSError, match="no space"):
+            await store.append(UID, 2, lines(2, 6))
+    assert await store.next_index(UID) == 3
+    assert await store.append(UID, 2, lines(2, 6)) == 6
+    assert await store.read(UID, 0, 100) == lines(0, 6)
 
 
 async def test_any_part_of_a_long_log_can_be_read(store: LogStore) -> None:

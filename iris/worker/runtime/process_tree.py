@@ -10,13 +10,15 @@ import errno
 import os
 import signal
 import sys
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 
 from iris.worker.runtime import process_control
 
 # Stop rounds before killing what was found so far: a tree that forks faster than it can be walked
 # is thinned out instead.
 _MAX_STOP_ROUNDS = 50
+# Likewise for generations of one that forks and exits.
+_MAX_CHASES = 1000
 
 
 def children_of(pid: int) -> list[int]:
@@ -51,19 +53,47 @@ def signal_all(numbers: Iterable[int], without: Collection[int] = ()) -> None:
         _send(number, tree, tree)
 
 
-def kill_round(without: Collection[int] = ()) -> set[int]:
-    """Stops, then kills all processes below this one. Returns who they were; call again until there
-    is no child left.
+def kill_round(reap: Callable[[], None], without: Collection[int] = ()) -> set[int]:
+    """Stops, then kills all processes below this one.
+
+    Returns who was found; call again until there is no child left. `reap` waits for children that
+    have ended, without blocking.
     """
+    # Those first: a flood of forks leaves so many dead children that the walk below would only find
+    # dead ones, and never catch up.
+    chased = _chase(reap, without)
     stopped: set[int] = set()
     for _ in range(_MAX_STOP_ROUNDS):
+        reap()
         new = descendants(os.getpid(), without) - stopped
         if not new:
             break
         stopped |= new
         _send(signal.SIGSTOP, new, stopped)
     _send(signal.SIGKILL, stopped, stopped)
-    return stopped
+    return chased | stopped | _chase(reap, without)
+
+
+def _chase(reap: Callable[[], None], without: Collection[int]) -> set[int]:
+    """Kills children as fast as it sees them, until it sees no new one. They are not reaped while
+    they are signalled, so their pids are theirs and need no check.
+    """
+    killed: set[int] = set()
+    for _ in range(_MAX_CHASES):
+        reap()
+        new = [pid for pid in _own_children() if pid not in killed and pid not in without]
+        if not new:
+            break
+        for pid in new:
+            os.kill(pid, signal.SIGKILL)
+        killed.update(new)
+    return killed
+
+
+def _own_children() -> list[int]:
+    """Of this process, which has one thread."""
+    own = os.getpid()
+    return [int(pid) for pid in read_file(f"/proc/{own}/task/{own}/children").split()]
 
 
 def isolation() -> str:

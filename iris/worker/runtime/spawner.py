@@ -112,7 +112,7 @@ class _Spawner:
 
     def _end_orphans(self) -> None:
         """A supervisor that was killed left its tree to us, the next subreaper above."""
-        if process_tree.kill_round(without=self._controls.keys()):
+        if process_tree.kill_round(self._reap, without=self._controls.keys()):
             self._reap()
             return
         for control, status in self._lost:

@@ -176,7 +176,7 @@ class _Supervisor:
             self._cause = cause
 
     def _kill(self) -> None:
-        alive = process_tree.kill_round()
+        alive = process_tree.kill_round(self._reap)
         self._signal_root(signal.SIGKILL)
         self._reap()
         if self._stuck_at is None:
