@@ -1,5 +1,6 @@
 """The `iris` command as a person uses it: real programs, a real cluster, an own two-file project."""
 
+import contextlib
 import json
 import os
 import re
@@ -20,7 +21,7 @@ flags.DEFINE_list(
 )
 
 # Nothing here waits by the clock; these only end a test that hangs.
-_PATIENCE_SECONDS = 50
+_PATIENCE_SECONDS = 30
 
 _CONFIG = """
 name: end-to-end
@@ -61,6 +62,7 @@ class Person:
     """Somebody with a project of their own, in a folder and a home of their own."""
 
     def __init__(self, root: Path) -> None:
+        self._started: list[subprocess.Popen[str]] = []
         self.project = root / "project"
         self.project.mkdir(parents=True)
         (self.project / "numbers_of_mine.py").write_text(_MODULE)
@@ -77,7 +79,7 @@ class Person:
     def start(self, program: list[str], *arguments: str) -> subprocess.Popen[str]:
         """Begins a program in the project's folder."""
         paths = [os.path.abspath(part) if os.path.exists(part) else part for part in program]
-        return subprocess.Popen(
+        process = subprocess.Popen(
             [*paths, *arguments],
             cwd=self.project,
             env=self.environment,
@@ -85,6 +87,15 @@ class Person:
             stderr=subprocess.PIPE,
             text=True,
         )
+        self._started.append(process)
+        return process
+
+    def close(self) -> None:
+        """Ends what a test that failed has left. A cluster then stops by itself."""
+        for process in self._started:
+            if process.poll() is None:
+                process.kill()
+            process.communicate()
 
     def iris(self, *arguments: str) -> Done:
         """Runs `iris` to its end."""
@@ -108,13 +119,20 @@ def start_cluster(person: Person, root: Path) -> subprocess.Popen[str]:
 def person(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Person]:
     """With a cluster that is up."""
     root = tmp_path_factory.mktemp("home")
-    ann = Person(root)
-    cluster = start_cluster(ann, root)
-    yield ann
-    cluster.send_signal(signal.SIGINT)
-    out, err = cluster.communicate(timeout=_PATIENCE_SECONDS)
-    assert (cluster.returncode, err) == (0, "")
-    assert "nothing of it is left" in out
+    with contextlib.closing(Person(root)) as ann:
+        cluster = start_cluster(ann, root)
+        yield ann
+        cluster.send_signal(signal.SIGINT)
+        out, err = cluster.communicate(timeout=_PATIENCE_SECONDS)
+        assert (cluster.returncode, err) == (0, "")
+        assert "nothing of it is left" in out
+
+
+@pytest.fixture
+def bob(tmp_path: Path) -> Iterator[Person]:
+    """Somebody whose cluster a test starts, and ends."""
+    with contextlib.closing(Person(tmp_path)) as other:
+        yield other
 
 
 def python(*arguments: str) -> list[str]:
@@ -228,8 +246,7 @@ def test_the_cluster_says_what_it_has(person: Person) -> None:
     assert re.search(r"^cpu +local +1 VM", status.out, re.MULTILINE)
 
 
-def test_a_cluster_is_stopped_from_another_terminal(tmp_path: Path) -> None:
-    bob = Person(tmp_path)
+def test_a_cluster_is_stopped_from_another_terminal(bob: Person, tmp_path: Path) -> None:
     cluster = start_cluster(bob, tmp_path)
     forever = "import signal; signal.pause()"
     assert run(bob, "--detach", "--no-bundle", *python("-c", forever)).code == 0
@@ -244,8 +261,7 @@ def test_a_cluster_is_stopped_from_another_terminal(tmp_path: Path) -> None:
     assert "No cluster runs on this machine" in bob.iris("job", "list").err
 
 
-def test_a_controller_that_is_killed_is_told(tmp_path: Path) -> None:
-    bob = Person(tmp_path)
+def test_a_controller_that_is_killed_is_told(bob: Person, tmp_path: Path) -> None:
     cluster = start_cluster(bob, tmp_path)
     record = json.loads((tmp_path / "state/iris/end-to-end/controller.json").read_text())
     os.kill(record["pid"], signal.SIGKILL)

@@ -48,7 +48,10 @@ def explain_job(
         case JobState.KILLED if job.error:
             lines.append(Text(f"  {job.error}"))
     if job.started_at is not None:
-        lines.append(Text.assemble(("  all of its output: ", "dim"), f"{command} job logs {name}"))
+        what, how = (
+            ("all of its output", "") if job.state.is_terminal else ("its output", "--follow ")
+        )
+        lines.append(Text.assemble((f"  {what}: ", "dim"), f"{command} job logs {how}{name}"))
     return lines
 
 

@@ -175,7 +175,7 @@ def explained(view: JobView, *lines: LogLine) -> str:
   task 0 running on cpu-1/vm-0, attempt 2 for 1 min 0 s
     attempt 1 exited with code 1 on cpu-1/vm-0
   task 1 building on cpu-1/vm-1
-  all of its output: iris job logs train""",
+  its output: iris job logs --follow train""",
             id="running, in part",
         ),
         pytest.param(

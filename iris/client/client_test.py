@@ -257,7 +257,7 @@ class TestLogs:
             assert (await line).text == "at last"
 
     async def test_bad_ids_are_refused(self, client: Client) -> None:
-        with pytest.raises(InvalidArgument, match="is not a job id"):
+        with pytest.raises(InvalidArgument, match="'nonsense' is"):
             await anext(client.tail_logs("nonsense"))
 
 

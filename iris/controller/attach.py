@@ -157,7 +157,7 @@ class WorkerService(worker_pb2_grpc.WorkerServiceServicer):
     async def _observe(self, session: Session, attempts: Iterable[worker_pb2.Observation]) -> None:
         for attempt in attempts:
             seen = _observation(attempt)
-            if seen.state.is_terminal and False:
+            if seen.state.is_terminal and await self._waits_for_logs(session, attempt, seen):
                 continue
             self._loop.held.drop(seen.attempt_uid)
             await self._loop.tell(partial(self._observed, session, seen))

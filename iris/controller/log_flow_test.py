@@ -53,6 +53,7 @@ async def test_an_end_whose_lines_will_never_come_says_so(tmp_path: Path) -> Non
         job = await cluster.ended(JOB)
         assert job.state == job_pb2.JOB_SUCCEEDED
         assert not job.tasks[0].attempts[0].logs_complete
+        assert "log lines may be missing" in job.tasks[0].attempts[0].error
 
 
 async def test_an_end_waits_for_its_lines_only_so_long(tmp_path: Path) -> None:

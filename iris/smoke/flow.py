@@ -52,6 +52,7 @@ class Flow:
             began=self._began,
             say=say,
         )
+        self._starting: asyncio.Future[Cluster] | None = None
         self._milestones: list[tuple[str, float]] = []
         self._problems: list[str] = []
 
@@ -85,7 +86,11 @@ class Flow:
         )
 
     async def _start_and_work(self) -> None:
-        cluster = await asyncio.to_thread(self._under_test.start, self._state_dir)
+        self._starting = asyncio.ensure_future(
+            asyncio.to_thread(self._under_test.start, self._state_dir)
+        )
+        # A thread cannot be cancelled: the teardown waits for it.
+        cluster = await asyncio.shield(self._starting)
         self._reached("cluster up")
         async with Client.connect(cluster.address, cluster.token) as client:
             digest = (await client.upload_archive(self._options.bundle)).digest
@@ -113,8 +118,10 @@ class Flow:
     async def _tear_down(self) -> None:
         started = time.monotonic() - self._began
         problem = ""
+        if self._starting is not None:
+            await asyncio.wait({self._starting})
         try:
-            await asyncio.shield(asyncio.to_thread(self._under_test.stop))
+            await asyncio.to_thread(self._under_test.stop)
         except IrisError as error:
             problem = str(error)
         stopped = time.monotonic() - self._began

@@ -6,6 +6,7 @@ import shutil
 import signal
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 from absl import app
@@ -53,14 +54,27 @@ def run_flow(options: SmokeOptions) -> FlowReport:
         )
         task = asyncio.create_task(flow.run())
         loop = asyncio.get_running_loop()
+        # The first one ends the work; the cleanup that follows is bounded and not to be ended.
+        interrupt = once(task.cancel)
         for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, task.cancel)
+            loop.add_signal_handler(number, interrupt)
         return await task
 
     try:
         return asyncio.run(run())
     finally:
         shutil.rmtree(state_dir, ignore_errors=True)
+
+
+def once(action: Callable[[], object]) -> Callable[[], None]:
+    """Does it when first called, and nothing from then on."""
+    actions = [action]
+
+    def act() -> None:
+        if actions:
+            actions.pop()()
+
+    return act
 
 
 def write_reports(report: FlowReport, report_dir: Path, *, junit_copy: str | None) -> None:

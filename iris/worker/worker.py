@@ -1,7 +1,6 @@
 """The daemon: one worker, from its start to its end."""
 
 import asyncio
-import contextlib
 import logging
 import random
 from datetime import timedelta
@@ -144,13 +143,7 @@ class Worker:
             grace=self._options.shutdown_grace,
             flush_seconds=_FLUSH_SECONDS if connected else 0.0,
         )
-        if self._session is not None and self._session.welcomed:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(_FLUSH_SECONDS):
-                    await self._attempts.settled()
-            self._session.leave(reason)
-            if self._connection is not None:
-                await asyncio.wait([self._connection], timeout=2 * _FLUSH_SECONDS)
+        await self._say_goodbye(reason)
         await self._end()
 
     async def crash(self) -> None:
@@ -160,6 +153,22 @@ class Worker:
         await self._disconnect()
         await self._attempts.stop_all("crash", grace=timedelta(0), flush_seconds=0.0)
         await self._end()
+
+    async def _say_goodbye(self, reason: str) -> None:
+        """Waits for acknowledgements, then leaves; as long as the connection stands, and bounded."""
+        session = self._session
+        if session is None or not session.welcomed:
+            return
+        over = asyncio.ensure_future(session.over.wait())
+        settled = asyncio.ensure_future(self._set().settled())
+        try:
+            both = (over, settled)
+            await asyncio.wait(both, timeout=_FLUSH_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+            session.leave(reason)
+            await asyncio.wait([over], timeout=2 * _FLUSH_SECONDS)
+        finally:
+            over.cancel()
+            settled.cancel()
 
     def _has_ended(self) -> bool:
         ended, self._ended = self._ended, True

@@ -52,8 +52,13 @@ TEST_FILES = ("*_test.py", "fake_*.py", "scripted_*.py", "*_fixture.py", "confte
 PURE = (
     "iris.model",
     "iris.scheduler",
+    "iris.autoscaler.capacity",
     "iris.autoscaler.demand",
+    "iris.autoscaler.fit",
+    "iris.autoscaler.groups",
+    "iris.autoscaler.outlook",
     "iris.autoscaler.plan",
+    "iris.autoscaler.settings",
     "iris.controller.state",
 )
 

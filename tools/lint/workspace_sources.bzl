@@ -14,6 +14,12 @@ filegroup(
     srcs = {files},
     visibility = ["//visibility:public"],
 )
+
+filegroup(
+    name = "build_files",
+    srcs = {build_files},
+    visibility = ["//visibility:public"],
+)
 """
 
 # Deeper than any folder of the project, more entries than it will have.
@@ -25,6 +31,7 @@ def _is_passed_over(name):
 def _workspace_sources_impl(rctx):
     root = rctx.path(Label("@@//:MODULE.bazel")).dirname
     found = []
+    build_files = []
     pending = []
     for folder in rctx.attr.folders:
         path = root.get_child(folder)
@@ -46,6 +53,10 @@ def _workspace_sources_impl(rctx):
             elif name.endswith(".py"):
                 rctx.symlink(child, name)
                 found.append(name)
+            elif child.basename in ["BUILD", "BUILD.bazel"] or name.endswith(".bzl"):
+                # Under its own name it would make a package of the folder.
+                rctx.symlink(child, name + ".txt")
+                build_files.append(name + ".txt")
     for name in rctx.attr.configuration:
         rctx.symlink(root.get_child(name), name)
         found.append(name)
@@ -53,6 +64,7 @@ def _workspace_sources_impl(rctx):
         "BUILD.bazel",
         _BUILD.format(
             configuration = json.encode(rctx.attr.configuration),
+            build_files = json.encode_indent(sorted(build_files)),
             files = json.encode_indent(sorted(found)),
         ),
         executable = False,
@@ -84,7 +96,7 @@ workspace_sources = module_extension(
     implementation = _extension_impl,
     tag_classes = {
         "python": tag_class(
-            doc = "Makes @workspace_sources//:python.",
+            doc = "Makes @workspace_sources//:python and :build_files.",
             attrs = {
                 "configuration": attr.string_list(),
                 "folders": attr.string_list(mandatory = True),

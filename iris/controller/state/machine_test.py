@@ -111,6 +111,13 @@ def test_without_a_budget_a_failure_is_for_good_and_ends_the_job(world: Scenario
     assert world.free("w1") == WORKER_TOTAL
 
 
+def test_an_end_says_both_how_it_ended_and_what_was_said_about_it(world: Scenario) -> None:
+    world.submit(spec())
+    world.assign((0, "w1"))
+    world.observe(world.uid(0), FAILED, exit_code=137, error="it used 3 GiB of memory")
+    assert "exit code 137 (it used 3 GiB of memory)" in world.job().record.error
+
+
 def test_a_failure_within_the_budget_waits_avoids_the_worker_and_runs_again(
     world: Scenario,
 ) -> None:

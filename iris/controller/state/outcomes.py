@@ -28,6 +28,8 @@ from iris.controller.state.retry import RetryPolicy
 from iris.model.errors import Internal
 from iris.model.states import TaskState
 
+_LOGS_MISSING = "log lines may be missing"
+
 
 class Outcomes:
     """Carries the rules out on the jobs and the fleet of one state."""
@@ -47,9 +49,12 @@ class Outcomes:
         **details: Any,
     ) -> None:
         """An active attempt ended in `state`; `details` are further fields of its record."""
+        error = details.get("error", "")
         if attempt.stop is not None and state is not TaskState.SUCCEEDED:
-            said = details.get("error", "")
-            details["error"] = f"{attempt.stop_reason} ({said})" if said else attempt.stop_reason
+            error = f"{attempt.stop_reason} ({error})" if error else attempt.stop_reason
+        if not details.get("logs_complete", True):
+            error = f"{error}; {_LOGS_MISSING}" if error else _LOGS_MISSING
+        details["error"] = error
         attempt = self._jobs.change_attempt(
             attempt, state, f"ended on {attempt.worker_id}", effects, **details
         )

@@ -110,14 +110,14 @@ class AttemptRecord:
         return task_id(self.job_id, self.index)
 
     def describe_end(self) -> str:
-        """How it ended, for people: `exit code 3`."""
-        if self.error:
-            return self.error
+        """How it ended, for people: `exit code 3`, and what there is to say about it."""
         if self.signal is not None:
-            return f"signal {self.signal}"
-        if self.exit_code is not None:
-            return f"exit code {self.exit_code}"
-        return self.state.value
+            how = f"signal {self.signal}"
+        elif self.exit_code is not None:
+            how = f"exit code {self.exit_code}"
+        else:
+            return self.error or self.state.value
+        return f"{how} ({self.error})" if self.error else how
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,9 +48,9 @@ def prepare(connection: sqlite3.Connection, name: str) -> None:
     except sqlite3.DatabaseError as error:
         if error.sqlite_errorcode in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
             raise
-        raise _damaged(name, str(error)) from error
+        raise damaged(name, str(error)) from error
     if found != "ok":
-        raise _damaged(name, found)
+        raise damaged(name, found)
     if version > VERSION:
         raise FailedPrecondition(
             f"The state {name} has version {version}; this Iris knows versions up to {VERSION}.",
@@ -62,7 +62,8 @@ def prepare(connection: sqlite3.Connection, name: str) -> None:
         )
 
 
-def _damaged(name: str, what: str) -> DataLoss:
+def damaged(name: str, what: str) -> DataLoss:
+    """What is said about a file that cannot be read."""
     return DataLoss(
         f"The state {name} is damaged: {what}.",
         hint="Restore a back-up, or move the file away to begin with no jobs.",

@@ -86,8 +86,11 @@ class Store:
         await self._in_thread(write)
 
     async def load(self) -> Recovered:
-        """Everything there is."""
-        return await self._in_thread(lambda: _load(self._connection))
+        """Everything there is. Raises DataLoss when it cannot be read."""
+        try:
+            return await self._in_thread(lambda: _load(self._connection))
+        except (sqlite3.Error, msgspec.MsgspecError) as error:
+            raise schema.damaged(str(self._path), str(error)) from error
 
     async def back_up(self, target: Path) -> None:
         """Copies the present state into a new file, while this store goes on being used."""
@@ -113,7 +116,13 @@ class Store:
 
 
 def _connect(path: Path) -> sqlite3.Connection:
-    connection = sqlite3.connect(path, isolation_level=None)
+    try:
+        connection = sqlite3.connect(path, isolation_level=None)
+    except sqlite3.OperationalError as error:
+        raise FailedPrecondition(
+            f"The state {path} cannot be opened: {error}.",
+            hint="Is it a file, and may this user read and write it?",
+        ) from error
     try:
         schema.prepare(connection, str(path))
         for pragma in _PRAGMAS:

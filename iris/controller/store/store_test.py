@@ -143,6 +143,27 @@ def test_a_damaged_file_is_refused_and_left_alone(tmp_path: Path, damage: bytes)
     assert path.read_bytes() == damage
 
 
+async def test_a_record_that_cannot_be_read_is_refused_in_one_line(tmp_path: Path) -> None:
+    path = tmp_path / "state.db"
+    store = Store.open(path)
+    await store.commit([], EVERYTHING)
+    store.close()
+    with sqlite3.connect(path) as connection:
+        connection.execute("""UPDATE tasks SET record = '{"index": "two"}'""")
+    connection.close()
+    store = Store.open(path)
+    with pytest.raises(DataLoss, match="damaged") as caught:
+        await store.load()
+    assert "\n" not in str(caught.value)
+    store.close()
+
+
+def test_what_cannot_be_opened_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "state.db").mkdir()
+    with pytest.raises(FailedPrecondition, match="cannot be opened"):
+        Store.open(tmp_path / "state.db")
+
+
 async def test_a_back_up_is_made_while_it_is_used(tmp_path: Path) -> None:
     store = Store.open(tmp_path / "state.db")
     await store.commit([], EVERYTHING)

@@ -77,6 +77,7 @@ class Session:
         self._wake = asyncio.Event()
         self._goodbye: str | None = None
         self.welcomed = False
+        self.over = asyncio.Event()
 
     def wake(self) -> None:
         """The outbox has something."""
@@ -101,6 +102,7 @@ class Session:
             raise CallFailed(from_wire(error, self._doing)) from error
         finally:
             call.cancel()
+            self.over.set()
 
     async def _greet(self, call: Any) -> WelcomeTerms:
         try:

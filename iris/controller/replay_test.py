@@ -1,0 +1,79 @@
+"""The table of events is the truth: applied anew, they give the records that are stored beside them."""
+
+import sqlite3
+from pathlib import Path
+from typing import get_args
+
+import msgspec
+
+from iris.controller.changes import changes_of
+from iris.controller.state import events
+from iris.controller.state.effects import Effects
+from iris.controller.state.machine import ControllerState
+from iris.controller.state.scenario import JOB, Scenario, spec
+from iris.controller.store import Store
+from iris.model.ids import JobId, SliceId
+from iris.model.states import TaskState
+
+KINDS = {kind.__name__: kind for kind in get_args(events.Event)}
+GANG = "/alice/gang"
+
+
+def story() -> tuple[Scenario, Effects]:
+    """One that has every kind of event in it."""
+    world, effects = Scenario(), Effects()
+    apply = world.apply
+
+    def collect(event: events.Event) -> Effects:
+        done = apply(event)
+        effects.add(done)
+        return done
+
+    world.apply = collect  # type: ignore[method-assign]
+    for worker in ("w0", "w1", "w2"):
+        world.attach(worker, slice_id=f"s-{worker}")
+    world.submit(spec(3, failures=2))
+    world.submit(spec(2, gang=True, failures=1), GANG)
+    world.assign((0, "w0"), (1, "w1"))
+    world.assign((0, "w0"), (1, "w1"), job_id=GANG)
+    world.run(0, 1)
+    world.run(0, 1, job_id=GANG)
+    world.end(0, TaskState.FAILED, exit_code=3)
+    world.end(1, TaskState.SUCCEEDED)
+    world.end(1, TaskState.FAILED, job_id=GANG)
+    world.detach("w0")
+    world.lose("w0")
+    world.pass_time(100)
+    world.assign((0, "w1"), (1, "w2"), job_id=GANG)
+    world.apply(events.SliceDraining(world.now, SliceId("s-w1")))
+    world.apply(events.SliceGone(world.now, SliceId("s-w2"), "preempted", 0.25))
+    world.terminate("enough", GANG)
+    return world, effects
+
+
+async def test_events_applied_anew_give_the_stored_records(tmp_path: Path) -> None:
+    world, effects = story()
+    assert {type(event) for event in world.log} == set(KINDS.values()), "the story lacks a kind"
+    store = Store.open(tmp_path / "state.db")
+    await store.commit(world.log, changes_of(world.state, effects))
+    stored = await store.load()
+    store.close()
+
+    with sqlite3.connect(tmp_path / "state.db") as connection:
+        rows = connection.execute("SELECT kind, event FROM events ORDER BY id").fetchall()
+    connection.close()
+    again = ControllerState()
+    for kind, event in rows:
+        again.apply(msgspec.json.decode(event, type=KINDS[kind]))
+
+    assert [job.job_id for job in stored.jobs] == [JOB, GANG]
+    for record in stored.jobs:
+        job = again.jobs.get(JobId(record.job_id))
+        assert job is not None
+        assert job.record == record
+        stored_tasks = {task.index: task for task in stored.tasks.get(record.job_id, ())}
+        assert [stored_tasks.get(task.index, task) for task in job.tasks] == job.tasks
+    for attempt in stored.attempts:
+        assert again.jobs.attempt(attempt.uid) == attempt
+    assert {worker.worker_id for worker in stored.workers} == {"w1"}
+    assert [worker.record for worker in again.fleet] == list(stored.workers)
