@@ -40,6 +40,10 @@ def remove_tree(path: Path) -> None:
     shutil.rmtree(path, ignore_errors=True)
     if not path.exists():
         return
-    for folder, _, _ in os.walk(path):
-        os.chmod(folder, 0o700)
+    path.chmod(0o700)
+    for parent, names, _ in os.walk(path):
+        # Before the walk goes on into them. Not through links: those lead elsewhere.
+        for folder in (Path(parent, name) for name in names):
+            if not folder.is_symlink():
+                folder.chmod(0o700)
     shutil.rmtree(path)

@@ -171,8 +171,12 @@ async def test_what_the_task_made_read_only_is_removed_too(bench: Bench) -> None
     (nested / "file").write_text("x")
     nested.chmod(0o500)
     (handle.request.cwd / "a").chmod(0o000)
+    elsewhere = bench.folder.parent / "elsewhere"
+    elsewhere.mkdir(mode=0o500)
+    (handle.request.cwd / "link-out").symlink_to(elsewhere)
     handle.end(ExitReport(0, None))
     await attempt.wait()
+    assert elsewhere.stat().st_mode & 0o777 == 0o500
 
 
 @pytest.mark.parametrize(

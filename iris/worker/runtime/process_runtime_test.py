@@ -365,6 +365,21 @@ async def test_a_killed_supervisor_takes_its_tree_with_it(runtime: ProcessRuntim
     assert (await run(runtime, request("true")))[0].exit_code == 0
 
 
+async def test_the_root_dies_with_its_supervisor_though_nobody_kills_it(
+    runtime: ProcessRuntime,
+) -> None:
+    handle, tree, _ = await start_tree(runtime, "stubborn")
+    root = tree[-1]
+    os.kill(runtime.spawner_pid, signal.SIGSTOP)
+    try:
+        os.kill(handle.supervisor_pid, signal.SIGKILL)
+        await assert_eventually(lambda: not root.is_alive(), "the root is dead")
+    finally:
+        os.kill(runtime.spawner_pid, signal.SIGCONT)
+    await handle.wait()
+    assert alive(tree) == []
+
+
 async def test_a_killed_spawner_ends_what_runs_and_is_replaced(runtime: ProcessRuntime) -> None:
     handle, tree, _ = await start_tree(runtime, "stubborn")
     first = runtime.spawner_pid

@@ -102,11 +102,11 @@ def hello(bench: Bench) -> list[str]:
 def test_all_lines_go_before_the_end(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(outbox_module, "MAX_LINES_PER_BATCH", 2)
     bench.outbox.changed(A)
-    bench.write(A, "one", "two", "three")
+    bench.write(A, "one", "two", "three", "four", "five")
     assert bench.turn() == ["a running", "a 0: one two"]
     bench.end(A)
     bench.write(B, "x")
-    assert bench.drain() == ["a 2: three", "b 0: x", "a ended"]
+    assert bench.drain() == ["a 2: three four", "b 0: x", "a 4: five", "a ended"]
 
 
 def test_a_change_that_nobody_heard_of_yet_is_not_told(bench: Bench) -> None:
