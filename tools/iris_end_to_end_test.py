@@ -125,7 +125,7 @@ def person(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Person]:
         cluster.send_signal(signal.SIGINT)
         out, err = cluster.communicate(timeout=_PATIENCE_SECONDS)
         assert (cluster.returncode, err) == (0, "")
-        assert "nothing of it is left" in out
+        assert "nothing of it is left running" in out
 
 
 @pytest.fixture

@@ -121,7 +121,7 @@ async def _serve(cluster: _Cluster, terminal: Terminal, stop: StopRequest, took:
             terminal.result(Text("\nstopping ...", style="dim"))
         await asyncio.to_thread(cluster.manager.stop)
         lasted = how_long(timedelta(seconds=time.monotonic() - began))
-        terminal.result(Text(f"stopped after {lasted}; nothing of it is left"))
+        terminal.result(Text(f"stopped after {lasted}; nothing of it is left running"))
 
 
 async def _until_over(
@@ -191,6 +191,12 @@ async def _run_demo(
         else "not all demo jobs ended as they were meant to"
     )
     terminal.result(Text(f"\n{verdict}", style="green" if as_meant else "bold red"))
+    if not FLAGS.exit_after_demo:
+        terminal.result(
+            Text.assemble(
+                "the cluster is up: ", (f"{command} job run -- ...", "bold"), "; Ctrl-C stops it"
+            )
+        )
     return as_meant
 
 

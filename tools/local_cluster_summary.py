@@ -61,7 +61,10 @@ def summary(
         Text("  or quicker, once `./bazelw build //tools:iris` has built it:", style="dim"),
         Text(f"    {calls.quick} job run -- python3 train.py"),
         Text(""),
-        Text("  Ctrl-C stops the cluster and everything on it.", style="dim"),
+        Text(
+            "  Ctrl-C stops the cluster and all that runs on it; jobs and logs are kept.",
+            style="dim",
+        ),
     ]
 
 

@@ -46,7 +46,7 @@ def test_the_first_screen() -> None:
         "  or quicker, once `./bazelw build //tools:iris` has built it:",
         "    Q job run -- python3 train.py",
         "",
-        "  Ctrl-C stops the cluster and everything on it.",
+        "  Ctrl-C stops the cluster and all that runs on it; jobs and logs are kept.",
     ]
 
 

@@ -10,6 +10,7 @@ import sys
 import traceback
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TextIO
 
 from iris.cli import cluster_commands, job_commands
 from iris.cli.arguments import (
@@ -31,7 +32,7 @@ from iris.cli.run_job import run_job
 from iris.cli.terminal import Terminal
 from iris.host.clock import SystemClock
 from iris.host.ids import RandomIds
-from iris.model.errors import Internal, IrisError
+from iris.model.errors import Internal, IrisError, Unavailable
 
 _BROKEN_PIPE = SIGNAL_BASE + 13
 _DEBUG = "IRIS_DEBUG"
@@ -41,17 +42,32 @@ def main() -> None:
     """Runs this process's command line and exits."""
     # gRPC's own log lines are for its developers; what goes wrong, we say. Read at the first call.
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
-    terminal = Terminal(sys.stdout, sys.stderr)
-    context = Context.of(os.environ, Path.cwd(), terminal, SystemClock(), RandomIds())
+    # Python has None for what was closed before it began.
+    terminal = Terminal(sys.stdout or _nowhere(), sys.stderr or _nowhere())
+    try:
+        folder = Path.cwd()
+    except FileNotFoundError:
+        gone = "The current folder no longer exists."
+        terminal.error(UsageError(gone, hint="Go to one that does: cd."))
+        sys.exit(2)
+    context = Context.of(os.environ, folder, terminal, SystemClock(), RandomIds())
     try:
         code = run_command_line(sys.argv[1:], context)
-        sys.stdout.flush()
+        if sys.stdout is not None:
+            sys.stdout.flush()
     except BrokenPipeError:
         # Whoever read our output has gone; Python would complain once more when it flushes at the
         # end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = _BROKEN_PIPE
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = _show(error, terminal, os.environ)
     sys.exit(code)
+
+
+def _nowhere() -> TextIO:
+    return open(os.devnull, "w", encoding="utf-8")
 
 
 def run_command_line(arguments: Sequence[str], context: Context) -> int:
@@ -91,7 +107,9 @@ def _show(error: BaseException, terminal: Terminal, environment: Mapping[str, st
         raise error
     if environment.get(_DEBUG):
         traceback.print_exception(error)
-    if not isinstance(error, IrisError):
+    if isinstance(error, OSError):
+        error = Unavailable(f"The output cannot be written, or a file not read: {error}.")
+    elif not isinstance(error, IrisError):
         error = Internal(
             f"Something unexpected happened: {type(error).__name__}: {error}",
             hint=f"This is a mistake in Iris; with {_DEBUG}=1 it says where.",

@@ -10,11 +10,13 @@ from rich.text import Text
 from iris.cli.progress import counts_text, state_text, task_detail
 from iris.cli.wording import (
     STATE_STYLES,
+    command_text,
     describe_end,
     further_cause,
     how_long,
     job_duration,
     plural,
+    printable,
 )
 from iris.client import ClusterView, JobView, ScaleGroupView, TaskView
 from iris.model.resources import Resources
@@ -34,7 +36,10 @@ def job_table(jobs: Sequence[JobView], now: datetime) -> Table:
             f"{how_long(now - job.submitted_at)} ago" if job.submitted_at else "",
             how_long(ran) if ran is not None else "",
             Text(
-                " ".join(job.spec.entrypoint.argv), style="dim", no_wrap=True, overflow="ellipsis"
+                command_text(job.spec.entrypoint.argv),
+                style="dim",
+                no_wrap=True,
+                overflow="ellipsis",
             ),
         )
     return table
@@ -47,7 +52,7 @@ def job_details(job: JobView, now: datetime) -> list[RenderableType]:
     facts = [
         ("job", Text(job.job_id, style="bold")),
         ("state", Text(job.state.value, style=STATE_STYLES[job.state])),
-        ("command", Text(" ".join(spec.entrypoint.argv))),
+        ("command", Text(command_text(spec.entrypoint.argv))),
         ("each task", Text(str(spec.resources))),
         ("gang by", Text(spec.gang.group_by if spec.gang else "")),
         ("constraints", Text("; ".join(map(str, spec.constraints)))),
@@ -56,7 +61,7 @@ def job_details(job: JobView, now: datetime) -> list[RenderableType]:
         ("started", Text(_moment(job.started_at))),
         ("ended", Text(_moment(job.finished_at))),
         ("ran", Text(how_long(ran) if ran is not None else "")),
-        ("error", Text(job.error, style="red")),
+        ("error", Text(printable(job.error), style="red")),
     ]
     tasks = _table("TASK", "STATE", "WORKER", "ATTEMPT", "RAN", "DETAIL")
     for task in job.tasks:

@@ -12,6 +12,7 @@ from rich.console import Console, RenderableType
 from rich.live import Live
 from rich.text import Text
 
+from iris.cli.wording import printable
 from iris.client.views import LogLine, LogStream
 from iris.model.errors import IrisError
 
@@ -57,9 +58,9 @@ class Terminal:
 
     def error(self, error: IrisError) -> None:
         """One problem and what to do about it."""
-        _print(self._err, Text.assemble(("iris: ", "bold red"), error.problem))
+        _print(self._err, Text.assemble(("iris: ", "bold red"), printable(error.problem)))
         if error.hint:
-            _print(self._err, Text.assemble(("      ", ""), (error.hint, "cyan")))
+            _print(self._err, Text.assemble(("      ", ""), (printable(error.hint), "cyan")))
 
     def log_line(self, line: LogLine, prefix: str = "") -> None:
         """A line that a job wrote, to where it wrote it."""

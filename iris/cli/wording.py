@@ -1,6 +1,8 @@
 """How durations, exits and states are put into words, the same everywhere."""
 
+import shlex
 import signal
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from iris.client.views import AttemptView, JobView
@@ -107,3 +109,20 @@ _STATE_ENDS = {
 def plural(count: int, noun: str) -> str:
     """`1 task`, `3 tasks`."""
     return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+
+
+def printable(text: str) -> str:
+    """What others wrote, for a person's terminal: characters that would command it are shown as
+    escapes (`\\x1b`), lines and tabs stay.
+    """
+    return "".join(
+        character
+        if character.isprintable() or character in "\n\t"
+        else character.encode("unicode_escape").decode()
+        for character in text
+    )
+
+
+def command_text(argv: Sequence[str]) -> str:
+    """A job's command in one line, as it could be typed."""
+    return printable(shlex.join(argv)).replace("\n", "\\n").replace("\t", "\\t")

@@ -7,10 +7,12 @@ import pytest
 from iris.cli.sample_jobs import attempt
 from iris.cli.wording import (
     brief,
+    command_text,
     describe_end,
     further_cause,
     how_long,
     plural,
+    printable,
     signal_name,
 )
 from iris.model.pending import PendingCode, PendingReason
@@ -67,3 +69,13 @@ def test_plurals() -> None:
         "2 tasks",
         "1,200 tasks",
     ]
+
+
+def test_what_would_command_a_terminal_is_shown_and_not_done() -> None:
+    assert printable("\x1b]0;title\x07\x1b[2J hidden") == "\\x1b]0;title\\x07\\x1b[2J hidden"
+    assert printable("two\nlines\tüß 字") == "two\nlines\tüß 字"
+
+
+def test_a_command_is_one_line_as_it_could_be_typed() -> None:
+    assert command_text(("python3", "a b.py")) == "python3 'a b.py'"
+    assert "\n" not in command_text(("echo", "one\ntwo"))

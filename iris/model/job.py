@@ -16,6 +16,15 @@ _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 RESERVED_ENV_PREFIX = "IRIS_"
 
 
+def _can_travel(text: str) -> bool:
+    """Whether a program can be given it, and a message can hold it."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return "\0" not in text
+
+
 @dataclass(frozen=True, slots=True)
 class Entrypoint:
     """What a task runs: a program and its arguments, in the bundle's folder."""
@@ -28,10 +37,10 @@ class Entrypoint:
                 "The entrypoint has no program.", hint="Give argv at least one element."
             )
         for argument in self.argv:
-            if "\0" in argument:
+            if not _can_travel(argument):
                 raise InvalidArgument(
-                    f"The argument {argument!r} has a NUL byte.",
-                    hint="No program can be given one.",
+                    f"The argument {argument!r} has a NUL byte, or is not UTF-8.",
+                    hint="Put such bytes into a file of the bundle.",
                 )
 
 
@@ -93,7 +102,7 @@ class JobSpec:
 
     def _check_names(self) -> None:
         for name, value in self.env:
-            if not _ENV_NAME.fullmatch(name) or "\0" in value:
+            if not _ENV_NAME.fullmatch(name) or not _can_travel(value):
                 raise InvalidArgument(
                     f"{name!r}={value!r} is no environment variable.",
                     hint="Names are [A-Za-z0-9_].",

@@ -85,3 +85,8 @@ def test_with_bundle_changes_nothing_else() -> None:
     after = before.with_bundle(DIGEST)
     assert after == spec(replicas=3, bundle_digest=DIGEST)
     assert before.bundle_digest == ""
+
+
+def test_bytes_that_no_message_can_hold_are_refused() -> None:
+    with pytest.raises(InvalidArgument, match="not UTF-8"):
+        Entrypoint(("echo", "bad\udcff"))

@@ -1,125 +1,22 @@
-"""Real processes: what a task sees, how trees end, and what is left when anybody is killed."""
+"""Real processes: what a task sees, how it ended, what it used, and what is said about it."""
 
 import asyncio
 import os
 import signal
-import subprocess
-import sys
-from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
-from typing import BinaryIO
 
 import pytest
 
-from iris.host.processes import ProcessIdentity
-from iris.model.errors import FailedPrecondition, InvalidArgument, Unavailable
-from iris.model.resources import MIB, Resources
-from iris.testing.eventually import assert_eventually
-from iris.worker.protocols import ExitReport, RunHandle, RunRequest
-from iris.worker.runtime import process_tree
-from iris.worker.runtime.process_handle import ProcessRunHandle
+from iris.model.errors import InvalidArgument, Unavailable
+from iris.model.resources import MIB
 from iris.worker.runtime.process_runtime import ProcessRuntime
-
-HOSTILE = Path(__file__).with_name("testdata") / "hostile.py"
-PYTHON = (sys.executable, "-I", "-S")
-LONG = timedelta(seconds=60)
-
-
-@pytest.fixture
-async def runtime() -> AsyncIterator[ProcessRuntime]:
-    """A runtime that has to leave no process and no descriptor."""
-    before = set(process_tree.children_of(os.getpid()))
-    runtime = ProcessRuntime()
-    fds = open_fds()
-    yield runtime
-    await runtime.close()
-    assert set(process_tree.children_of(os.getpid())) <= before
-    assert open_fds() == fds
-
-
-def open_fds() -> dict[str, str]:
-    """Descriptors of this process and what they are."""
-    found = {}
-    for fd in os.listdir("/proc/self/fd"):
-        try:
-            found[fd] = os.readlink(f"/proc/self/fd/{fd}")
-        except FileNotFoundError:
-            continue  # the one of the listing itself
-    return found
-
-
-def request(
-    *argv: str,
-    cwd: Path = Path("/"),
-    env: dict[str, str] | None = None,
-    grace: timedelta = LONG,
-) -> RunRequest:
-    return RunRequest("test", argv, env or {"PATH": "/usr/bin:/bin"}, cwd, Resources(), grace)
-
-
-def python(code: str) -> tuple[str, ...]:
-    return (*PYTHON, "-c", code)
-
-
-def hostile(behaviour: str) -> tuple[str, ...]:
-    return (*PYTHON, str(HOSTILE), behaviour)
-
-
-class Output:
-    """Reads a tree's pipes. Made by `follow`; `closed` closes them."""
-
-    def __init__(self, stdout: asyncio.StreamReader, stderr: asyncio.StreamReader) -> None:
-        self.stdout = stdout
-        self.stderr = stderr
-
-    @classmethod
-    async def follow(cls, handle: RunHandle) -> "Output":
-        return cls(await _reader(handle.stdout), await _reader(handle.stderr))
-
-    async def line(self) -> str:
-        line = (await self.stdout.readline()).decode()
-        assert line, (await self.stderr.read()).decode()
-        return line
-
-
-async def _reader(pipe: BinaryIO) -> asyncio.StreamReader:
-    reader = asyncio.StreamReader()
-    loop = asyncio.get_running_loop()
-    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), pipe)
-    return reader
-
-
-async def run(runtime: ProcessRuntime, req: RunRequest) -> tuple[ExitReport, bytes, bytes]:
-    """To its end, with all it wrote."""
-    handle = await runtime.run(req)
-    output = await Output.follow(handle)
-    report = await handle.wait()
-    return report, await output.stdout.read(), await output.stderr.read()
-
-
-async def start_tree(
-    runtime: ProcessRuntime, behaviour: str, grace: timedelta = LONG
-) -> tuple[ProcessRunHandle, list[ProcessIdentity], Output]:
-    """A hostile tree, and who is in it."""
-    handle = await runtime.run(request(*hostile(behaviour), grace=grace))
-    assert isinstance(handle, ProcessRunHandle)
-    output = await Output.follow(handle)
-    return handle, identities(await output.line()), output
-
-
-def identities(line: str) -> list[ProcessIdentity]:
-    found = [ProcessIdentity.of(int(word)) for word in line.split()]
-    assert all(found), f"not all alive: {line}"
-    return [one for one in found if one is not None]
-
-
-def alive(tree: list[ProcessIdentity]) -> list[ProcessIdentity]:
-    return [one for one in tree if one.is_alive()]
-
-
-async def assert_dead(tree: list[ProcessIdentity]) -> None:
-    await assert_eventually(lambda: not alive(tree), f"all of {tree} dead")
+from iris.worker.runtime.trees_fixture import (
+    Output,
+    python,
+    request,
+    run,
+)
 
 
 @pytest.mark.parametrize("code", [0, 1, 7, 255])
@@ -184,13 +81,6 @@ async def test_it_finds_every_signal_at_its_default(runtime: ProcessRuntime) -> 
     assert (int(masks["SigBlk"], 16), int(masks["SigIgn"], 16)) == (0, 0)
 
 
-async def test_it_gets_no_session_or_process_group_of_its_own(runtime: ProcessRuntime) -> None:
-    _, out, _ = await run(
-        runtime, request(*python("import os; print(os.getpgid(0), os.getsid(0))"))
-    )
-    assert [int(word) for word in out.split()] == [os.getpgid(0), os.getsid(0)]
-
-
 async def test_it_dumps_no_core(runtime: ProcessRuntime) -> None:
     _, out, _ = await run(runtime, request("sh", "-c", "ulimit -c"))
     assert out == b"0\n"
@@ -242,72 +132,6 @@ async def test_a_folder_that_is_not_there_is_explained(
     assert not report.started
 
 
-async def test_stopping_asks_every_process_of_the_tree(runtime: ProcessRuntime) -> None:
-    trap = "trap 'echo asked $1; exit 3' TERM; echo ready; while :; do sleep 0.05; done"
-    handle = await runtime.run(
-        request("sh", "-c", f'sh -c "{trap.replace("$1", "child")}" & {trap}; wait')
-    )
-    output = await Output.follow(handle)
-    for _ in range(2):
-        assert await output.line() == "ready\n"
-    handle.stop("enough")
-    handle.stop("a later reason does not count")
-    report = await handle.wait()
-    assert (report.exit_code, report.stopped, report.error) == (3, True, "enough")
-    assert b"asked" in await output.stdout.read()
-
-
-async def test_what_ignores_being_asked_is_killed_after_the_grace(runtime: ProcessRuntime) -> None:
-    handle, tree, _ = await start_tree(runtime, "stubborn", grace=timedelta(seconds=0.2))
-    assert len(tree) == 5
-    handle.stop("enough")
-    report = await handle.wait()
-    assert alive(tree) == []
-    assert (report.exit_code, report.signal) == (None, signal.SIGKILL)
-    assert (report.stopped, report.error) == (True, "enough")
-
-
-async def test_the_grace_can_be_cut_short(runtime: ProcessRuntime) -> None:
-    handle, tree, _ = await start_tree(runtime, "stubborn")
-    handle.stop("slowly")
-    handle.stop("now", timedelta(0))
-    report = await handle.wait()
-    assert alive(tree) == []
-    assert report.error == "slowly"
-
-
-async def test_when_the_root_ends_nobody_stays(runtime: ProcessRuntime) -> None:
-    handle = await runtime.run(request(*hostile("orphans")))
-    output = await Output.follow(handle)
-    line = await output.line()
-    report = await handle.wait()
-    assert report.exit_code == 0
-    assert not report.stopped
-    assert [pid for pid in line.split() if ProcessIdentity.of(int(pid))] == []
-
-
-async def test_trees_that_fork_while_they_are_killed_are_killed(runtime: ProcessRuntime) -> None:
-    for _ in range(10):
-        handle = await runtime.run(request(*hostile("hoppers")))
-        assert isinstance(handle, ProcessRunHandle)
-        output = await Output.follow(handle)
-        assert await output.line() == "hopping\n"
-        handle.stop("enough", timedelta(0))
-        await handle.wait()
-        # Their pipes have no writer left: nobody got away.
-        assert await output.stdout.read() == b""
-
-
-async def test_orphans_that_end_early_are_reaped(runtime: ProcessRuntime) -> None:
-    handle, [root], _ = await start_tree(runtime, "reaping")
-    supervisor = handle.supervisor_pid
-    await assert_eventually(
-        lambda: process_tree.children_of(supervisor) == [root.pid], "no zombie under the supervisor"
-    )
-    handle.stop("enough", timedelta(0))
-    await handle.wait()
-
-
 async def test_a_task_may_close_its_outputs_and_go_on(runtime: ProcessRuntime) -> None:
     code = "import os, sys; os.close(1); os.close(2); sys.stdin.read(); os.kill(os.getpid(), 19)"
     handle = await runtime.run(request(*python(code)))
@@ -353,113 +177,6 @@ async def test_many_at_once_do_not_mix(runtime: ProcessRuntime) -> None:
         assert (report.exit_code, out) == (number, f"{number}\n".encode())
 
     await asyncio.gather(*(one(number) for number in range(150)))
-
-
-async def test_a_killed_supervisor_takes_its_tree_with_it(runtime: ProcessRuntime) -> None:
-    handle, tree, _ = await start_tree(runtime, "stubborn")
-    os.kill(handle.supervisor_pid, signal.SIGKILL)
-    report = await handle.wait()
-    assert alive(tree) == []
-    assert "supervisor ended unexpectedly (SIGKILL (signal 9))" in report.error
-    assert (report.exit_code, report.signal, report.started) == (None, None, True)
-    assert (await run(runtime, request("true")))[0].exit_code == 0
-
-
-async def test_the_root_dies_with_its_supervisor_though_nobody_kills_it(
-    runtime: ProcessRuntime,
-) -> None:
-    handle, tree, _ = await start_tree(runtime, "stubborn")
-    root = tree[-1]
-    os.kill(runtime.spawner_pid, signal.SIGSTOP)
-    try:
-        os.kill(handle.supervisor_pid, signal.SIGKILL)
-        await assert_eventually(lambda: not root.is_alive(), "the root is dead")
-    finally:
-        os.kill(runtime.spawner_pid, signal.SIGCONT)
-    await handle.wait()
-    assert alive(tree) == []
-
-
-async def test_a_killed_spawner_ends_what_runs_and_is_replaced(runtime: ProcessRuntime) -> None:
-    handle, tree, _ = await start_tree(runtime, "stubborn")
-    first = runtime.spawner_pid
-    os.kill(first, signal.SIGKILL)
-    report = await handle.wait()
-    assert alive(tree) == []
-    assert "was killed, and the task was ended with it" in report.error
-    assert not report.stopped
-    assert (await run(runtime, request("true")))[0].exit_code == 0
-    assert runtime.spawner_pid != first
-
-
-async def test_a_spawner_that_dies_under_requests_loses_none_silently(
-    runtime: ProcessRuntime,
-) -> None:
-    await runtime.start()
-
-    async def one() -> ExitReport:
-        return (await run(runtime, request("true")))[0]
-
-    running = [asyncio.create_task(one()) for _ in range(40)]
-    await assert_eventually(lambda: any(task.done() for task in running), "some are done")
-    os.kill(runtime.spawner_pid, signal.SIGKILL)
-    for report in await asyncio.gather(*running):
-        assert (report.exit_code == 0) != bool(report.error), report
-
-
-async def test_a_killed_worker_leaves_nothing() -> None:
-    code = (
-        "import asyncio, sys; from pathlib import Path\n"
-        "from iris.worker.runtime import process_runtime_test as t\n"
-        "async def main():\n"
-        "    runtime = t.ProcessRuntime()\n"
-        "    handle, tree, _ = await t.start_tree(runtime, 'stubborn')\n"
-        "    print(*(p.pid for p in tree), handle.supervisor_pid, runtime.spawner_pid, flush=True)\n"
-        "    await asyncio.Event().wait()\n"
-        "asyncio.run(main())\n"
-    )
-    env = {"PYTHONPATH": os.pathsep.join(sys.path)}
-    with subprocess.Popen(
-        [sys.executable, "-c", code], stdout=subprocess.PIPE, env=env, text=True
-    ) as worker:
-        assert worker.stdout is not None
-        tree = identities(await asyncio.to_thread(worker.stdout.readline))
-        assert len(tree) == 7
-        worker.kill()
-    await assert_dead(tree)
-
-
-async def test_closing_ends_everything_and_for_good(runtime: ProcessRuntime) -> None:
-    handle, tree, _ = await start_tree(runtime, "stubborn")
-    await runtime.close()
-    assert alive(tree) == []
-    assert (await handle.wait()).stopped
-    with pytest.raises(FailedPrecondition, match="closed"):
-        await runtime.run(request("true"))
-    await runtime.close()
-
-
-async def test_a_cancelled_run_leaves_nothing(runtime: ProcessRuntime) -> None:
-    await runtime.start()
-    outcomes = set()
-    for turns in range(12):
-        starting = asyncio.create_task(runtime.run(request(*hostile("stubborn"))))
-        for _ in range(turns):
-            await asyncio.sleep(0)
-        starting.cancel()
-        try:
-            handle = await starting
-        except asyncio.CancelledError:
-            outcomes.add("cancelled")
-        else:
-            outcomes.add("too late")
-            await Output.follow(handle)
-            handle.stop("enough", timedelta(0))
-            await handle.wait()
-        await assert_eventually(
-            lambda: process_tree.children_of(runtime.spawner_pid) == [], "no supervisor left"
-        )
-    assert "cancelled" in outcomes
 
 
 async def test_a_machine_that_gives_no_more_pipes_says_so(

@@ -18,6 +18,8 @@ from iris.worker.runtime.supervisor import supervise
 from iris.worker.runtime.wakeup import Wakeup, prepare_signals
 
 _KILL_ROUND_MILLISECONDS = 20
+# Not everywhere; a supervisor closes what it does not need in any case.
+_CLOSE_ON_EXEC = getattr(socket, "MSG_CMSG_CLOEXEC", 0)
 
 
 def main() -> NoReturn:
@@ -67,9 +69,7 @@ class _Spawner:
     def _serve_one(self) -> bool:
         """Takes one request and forks. False once the worker is gone."""
         try:
-            data, fds, _, _ = socket.recv_fds(
-                self._worker, 1, wire.FDS_PER_SPAWN, socket.MSG_CMSG_CLOEXEC
-            )
+            data, fds, _, _ = socket.recv_fds(self._worker, 1, wire.FDS_PER_SPAWN, _CLOSE_ON_EXEC)
         except ConnectionError:
             return False
         if len(fds) == wire.FDS_PER_SPAWN:

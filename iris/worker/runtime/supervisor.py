@@ -258,6 +258,10 @@ def _become_root(
         process_control.signal_on_parent_death(signal.SIGKILL)
         if os.getppid() != supervisor:
             os._exit(_EXEC_FAILED)
+        # A session of its own: a task that signals its process group (`kill 0`) means its own processes
+        # and not its cluster's, and it neither hears the Ctrl-C of a terminal that the cluster was
+        # started from nor can write to it. The supervisor, not the group, is what ends the tree.
+        os.setsid()
         os.dup2(stdout, 1)
         os.dup2(stderr, 2)
         _close_all_but({0, 1, 2, report})

@@ -231,6 +231,21 @@ def test_debian_is_the_last_resort_and_stays(machine: FakeMachine) -> None:
     assert machine.calls("") == []
 
 
+@pytest.mark.parametrize(
+    ("charmap", "locale"), [("ANSI_X3.4-1968", "C.UTF-8"), ("UTF-8", "de_DE.UTF-8")]
+)
+def test_debian_runs_in_a_locale_that_can_name_any_file(
+    machine: FakeMachine, charmap: str, locale: str
+) -> None:
+    """Outside UTF-8 its JVM crashes at the first file name that is not ASCII."""
+    _add_debian(machine)
+    machine.add_program("locale", f"echo {charmap}")
+
+    result = machine.bazelw("build", LANG="de_DE.UTF-8")
+
+    assert f"| locale={locale}\n" in result.stdout
+
+
 def test_debian_leaves_no_trace_in_the_workspace(machine: FakeMachine) -> None:
     _add_debian(machine)
     before = sorted(machine.workspace.rglob("*"))

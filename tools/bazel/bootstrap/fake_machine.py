@@ -31,7 +31,7 @@ _DEBIAN_BAZEL = """\
 for argument; do
   if [ "$argument" = version ]; then echo "Build label: 7.7.1"; exit 0; fi
 done
-echo "debian $* | caller=$IRIS_CALLER_DIRECTORY | directory=$PWD"
+echo "debian $* | caller=$IRIS_CALLER_DIRECTORY | directory=$PWD | locale=${LC_ALL:-$LANG}"
 """
 
 
