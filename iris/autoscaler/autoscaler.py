@@ -28,7 +28,7 @@ from iris.autoscaler.demand import (
 )
 from iris.autoscaler.fit import fitting
 from iris.autoscaler.groups import Exhausted, after_failed_boot
-from iris.autoscaler.plan import Packing, Plan, plan
+from iris.autoscaler.plan import NO_PACKING, Plan, plan
 from iris.autoscaler.settings import AutoscalerSettings
 from iris.autoscaler.slices import ManagedGroup, ManagedSlice
 from iris.host.clock import Clock
@@ -67,7 +67,7 @@ class Autoscaler:
         self._view = FleetView()
         self._decisions = DecisionLog()
         self._outlook: Mapping[JobId, PendingReason] = {}
-        self._packing: Packing = {}
+        self._packing = NO_PACKING
         self._last_report: ScalingReport | None = None
         self._fleet: Fleet | None = None
         self._wake = asyncio.Event()
@@ -287,9 +287,14 @@ class Autoscaler:
             rest = min(rest * 2, self._settings.backoff_max)
 
     async def _find_strays(self, group: ManagedGroup) -> None:
-        problem = await self._adopt_existing(group)
-        if problem:
+        """Adopts what a call has bought that did not answer. Asks until the platform says what there
+        is: a slice that nobody knows of is never given back.
+        """
+        rest = self._settings.backoff_min
+        while problem := await self._adopt_existing(group):
             _LOG.warning("Slices of %s that are not known may exist: %s", group.name, problem)
+            await self._clock.sleep(rest.total_seconds())
+            rest = min(rest * 2, self._settings.backoff_max)
 
     async def _adopt_existing(self, group: ManagedGroup) -> str:
         """Adopts what the platform says there is; what went wrong, if anything did."""

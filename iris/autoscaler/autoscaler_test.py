@@ -218,6 +218,20 @@ class TestSlowPlatforms:
         assert [one.slice_id for one in scene.report.groups[0].slices] == ["cpu-1"]
         assert len(cpu.bought) == 1
 
+    async def test_a_slice_whose_call_did_not_answer_is_looked_for_until_it_is_known(
+        self, scene: Scene
+    ) -> None:
+        cpu = scene.platform(cpu_group())
+        cpu.hang_after_create = True
+        await scene.start()
+        await scene.observe(demand())
+        cpu.discover_errors += [Unavailable("no answer")] * 2
+        await scene.clock.advance(CALL_TIMEOUT)
+        assert scene.report.groups[0].slices == ()
+        for _ in range(3):
+            await scene.clock.advance(SETTINGS.backoff_max.total_seconds())
+        assert [one.slice_id for one in scene.report.groups[0].slices] == ["cpu-1"]
+
     async def test_only_so_many_calls_at_once(self, scene: Scene) -> None:
         scene.settings = replace(SETTINGS, max_parallel_calls=3)
         cpu = scene.platform(cpu_group(cores=1))

@@ -13,16 +13,23 @@ from iris.model.fleet import ScaleGroup, Slice
 from iris.model.ids import JobId, SliceId
 from iris.model.job import Gang
 from iris.model.pending import PendingReason
+from iris.model.priority import PriorityBand
 from iris.model.resources import Resources
+from iris.model.taints import Toleration
 
 
 @dataclass(frozen=True, slots=True)
 class Demand:
-    """Tasks of one job that found no place on the workers that exist. A view has one for each job
-    at most.
+    """Tasks that found no place on the workers that exist, for want of machines.
 
-    For a gang, `tasks` is its size and they need one slice together; otherwise each needs a place
-    of its own.
+    For a gang, `tasks` is its size and they need one slice together; there is one Demand for each
+    gang. Otherwise each task needs a place of its own, and one Demand stands for all tasks of one
+    user and band that ask for the same, also of several jobs.
+
+    Attributes:
+        job_id: The gang, or the first of the jobs. A view names each job once at most.
+        constraints: Those that have to hold; preferences buy nothing.
+        band: A view's demands come in the order in which they are to be served.
     """
 
     job_id: JobId
@@ -30,6 +37,8 @@ class Demand:
     constraints: tuple[Constraint, ...]
     gang: Gang | None
     tasks: int
+    tolerations: tuple[Toleration, ...] = ()
+    band: PriorityBand = PriorityBand.INTERACTIVE
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ from iris.model.fleet import (
 from iris.model.ids import SliceId
 from iris.model.pending import PendingCode, PendingReason
 from iris.model.resources import format_amount
+from iris.model.taints import TAINT_PREFIX, taints_of, untolerated
 from iris.model.tpu import tpu_topology
 
 # Stands for the name of a slice that does not exist yet: it exists, and is equal to nothing that
@@ -35,17 +36,20 @@ class Scope(Enum):
     SLICE = "one slice"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Fit:
-    """How a group's slices hold a demand.
+    """How a group's slices hold a demand, and all that are like it. Compared by identity: a plan
+    makes one for each kind of demand, and looks things up by it.
 
     Attributes:
+        demand: One of those that it is about.
         copies: For each VM of an empty slice, how many tasks it takes.
         launchable: Whether a new slice would do; otherwise only one that exists, which the
             constraints name.
     """
 
     group: ScaleGroup
+    demand: Demand
     scope: Scope
     copies: tuple[int, ...]
     launchable: bool
@@ -54,6 +58,18 @@ class Fit:
     def per_slice(self) -> int:
         """Tasks that one empty slice takes."""
         return sum(self.copies)
+
+    def vms(self, slice_id: SliceId | None) -> Sequence[int]:
+        """The VMs of one slice on which the constraints hold; None: one that has no name yet."""
+        if names_a_slice(self.demand.constraints):
+            return vms_allowed(self.group, slice_id, self.demand.constraints)
+        return [vm for vm, copies in enumerate(self.copies) if copies]
+
+    def allows(self, vm: int, slice_id: SliceId | None) -> bool:
+        """Whether a VM is among them."""
+        if names_a_slice(self.demand.constraints):
+            return vm in self.vms(slice_id)
+        return self.copies[vm] > 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +98,8 @@ def vms_allowed(
     group: ScaleGroup, slice_id: SliceId | None, constraints: Sequence[Constraint]
 ) -> Sequence[int]:
     """The VMs of a slice whose workers will satisfy all constraints."""
+    if not constraints:
+        return range(group.vms_per_slice)
 
     def allowed(vm: int) -> bool:
         attributes = worker_attributes(group, slice_id, vm)
@@ -92,6 +110,11 @@ def vms_allowed(
         return [vm for vm in vms if allowed(vm)]
     # Nothing else differs between the VMs of one slice.
     return vms if allowed(0) else ()
+
+
+def names_a_slice(constraints: Iterable[Constraint]) -> bool:
+    """Whether the slices of one group may differ in whether the constraints hold."""
+    return any(rule.attribute in _NAMES_OF_ONE_SLICE for rule in constraints)
 
 
 def scope_of(group: ScaleGroup, demand: Demand) -> Scope | None:
@@ -114,11 +137,14 @@ def fit(group: ScaleGroup, demand: Demand, existing: Iterable[SliceId] = ()) -> 
         return Misfit(0, group.name, "a slice", f"{group.name}, whose max_slices is 0", "Raise it.")
     allowed = vms_allowed(group, None, demand.constraints)
     launchable = bool(allowed)
-    if not launchable and any(rule.attribute in _NAMES_OF_ONE_SLICE for rule in demand.constraints):
+    if not launchable and names_a_slice(demand.constraints):
         found = (vms_allowed(group, slice_id, demand.constraints) for slice_id in existing)
         allowed = next(filter(None, found), ())
     if not allowed:
         return _unmet_constraint(group, demand.constraints)
+    taint = untolerated(_taints(group), demand.tolerations)
+    if taint is not None:
+        return _tainted(group, taint)
     scope = scope_of(group, demand)
     if scope is None:
         assert demand.gang is not None
@@ -133,7 +159,7 @@ def fit(group: ScaleGroup, demand: Demand, existing: Iterable[SliceId] = ()) -> 
     if not each:
         return _too_small(group, demand)
     copies = tuple(each if vm in allowed else 0 for vm in range(group.vms_per_slice))
-    return _large_enough(Fit(group, scope, copies, launchable), demand)
+    return _large_enough(Fit(group, demand, scope, copies, launchable), demand)
 
 
 def fitting(
@@ -189,10 +215,27 @@ def _unmet_constraint(group: ScaleGroup, constraints: Sequence[Constraint]) -> M
     return Misfit(1, unmet.attribute, str(unmet), nearest, hint, float(value is None))
 
 
+def _taints(group: ScaleGroup) -> Mapping[str, str]:
+    if not any(name.startswith(TAINT_PREFIX) for name, _ in group.attributes):
+        return {}
+    return taints_of(dict(group.attributes))
+
+
+def _tainted(group: ScaleGroup, taint: str) -> Misfit:
+    value = _taints(group)[taint]
+    return Misfit(
+        1,
+        taint,
+        "workers without that taint",
+        f"scale group {group.name}, whose workers have the taint {taint}{'=' if value else ''}{value}",
+        "Tolerate the taint, or add a scale group without it.",
+    )
+
+
 def _too_small(group: ScaleGroup, demand: Demand) -> Misfit:
     def missing(shortage: tuple[str, int, int]) -> tuple[float, bool]:
         name, wanted, have = shortage
-        return (wanted - have) / wanted, name not in ("cpu", "memory", "disk")
+        return (wanted - have) / wanted, name not in ("cpu", "memory", "disk", "ports")
 
     shortages = demand.resources.shortages(group.vm)
     name, wanted, have = max(shortages, key=missing)

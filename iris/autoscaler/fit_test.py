@@ -2,6 +2,8 @@
 could.
 """
 
+from dataclasses import replace
+
 import pytest
 
 from iris.autoscaler.demand import Demand
@@ -12,9 +14,12 @@ from iris.model.fleet import ScaleGroup
 from iris.model.ids import SliceId
 from iris.model.pending import PendingCode, PendingReason
 from iris.model.resources import Resources
+from iris.model.taints import Toleration
 
 CPU = cpu_group(attributes={"zone": "eu"})
 TPU = tpu_group()
+
+TAINTED = cpu_group("tainted", attributes={"taint/gpu-only": "yes", "taint/old": ""})
 
 
 def eq(attribute: str, value: str) -> Constraint:
@@ -80,6 +85,13 @@ def test_what_a_slice_holds(group: ScaleGroup, wanted: Demand, copies: tuple[int
             "0 tpu/v5litepod-16 per VM in scale group cpu",
         ),
         (CPU, demand("a", None, 1, eq("zone", "us")), "zone", "zone = eu in scale group cpu"),
+        (CPU, demand("a", Resources(1000, ports=2)), "ports", "0 ports per VM in scale group cpu"),
+        (
+            TAINTED,
+            demand("a", Resources(99_000)),
+            "gpu-only",
+            "scale group tainted, whose workers have the taint gpu-only=yes",
+        ),
         (
             CPU,
             demand("a", Resources(99_000), 1, eq("disk", "ssd")),
@@ -155,6 +167,40 @@ def test_a_group_without_the_attribute_is_further_than_one_that_is_too_small() -
     reason = fitting([cpu_group("other", 64), CPU], demand("a", Resources(8000), 1, zone), {})
     assert isinstance(reason, PendingReason)
     assert reason.nearest == "4 cores per VM in scale group cpu"
+
+
+def tolerant(*tolerations: Toleration, cores: int = 1) -> Demand:
+    return replace(demand("a", Resources(1000 * cores)), tolerations=tolerations)
+
+
+def test_all_taints_have_to_be_tolerated() -> None:
+    answer = fit(TAINTED, tolerant(Toleration("gpu-only")))
+    assert isinstance(answer, Misfit)
+    assert answer.nearest == "scale group tainted, whose workers have the taint old"
+    assert isinstance(fit(TAINTED, tolerant(Toleration("gpu-only"), Toleration("old"))), Fit)
+    no = fit(TAINTED, tolerant(Toleration("gpu-only", "no"), Toleration("old")))
+    assert isinstance(no, Misfit)
+
+
+def test_a_taint_is_told_like_a_constraint_that_does_not_hold() -> None:
+    """It is further away than a group that is too small, and no nearer than an unmet constraint."""
+    reason = fitting([TAINTED, CPU], demand("a", Resources(8000)), {})
+    assert isinstance(reason, PendingReason)
+    assert reason.subject == "cpu"
+    reason = fitting([TAINTED], tolerant(Toleration("old")), {})
+    assert isinstance(reason, PendingReason)
+    assert (reason.code, reason.subject) == (PendingCode.NO_GROUP_FITS, "gpu-only")
+    both = fitting([TAINTED], replace(demand("a", None, 1, eq("zone", "eu"))), {})
+    assert isinstance(both, PendingReason)
+    assert both.subject == "zone"
+
+
+def test_ports_are_told_only_if_nothing_rarer_is_missing() -> None:
+    need = Resources(1000, 0, 0, FOUR_CHIPS.accelerators, ports=2)
+    answer = fit(CPU, demand("a", need))
+    assert isinstance(answer, Misfit)
+    assert answer.subject == "tpu/v5litepod-16"
+    assert isinstance(fit(replace(CPU, vm=Resources(4000, ports=2)), tolerant()), Fit)
 
 
 def test_a_cluster_without_groups_says_so() -> None:

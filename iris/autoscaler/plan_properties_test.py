@@ -1,15 +1,17 @@
 """What holds for every fleet and every demand: bounds, no more than is needed, and an end."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from iris.autoscaler.demand import Demand, FleetView, ScalingAction, SliceOccupancy
+from iris.autoscaler.demand import Demand, FleetView, ScalingAction, ScalingReason, SliceOccupancy
 from iris.autoscaler.fit import fitting
 from iris.autoscaler.groups import NO_BACKOFF, Backoff, GroupState
-from iris.autoscaler.plan import Packing, plan
+from iris.autoscaler.packing import Packing
+from iris.autoscaler.plan import NO_PACKING, Plan, plan
 from iris.autoscaler.scaling_cases import (
     FOUR_CHIPS,
     NOW,
@@ -24,35 +26,49 @@ from iris.autoscaler.scaling_cases import (
 from iris.model.fleet import ScaleGroup, VmState
 from iris.model.ids import JobId, SliceId
 from iris.model.pending import PendingReason
+from iris.model.priority import PriorityBand
 from iris.model.resources import Resources
+from iris.model.taints import Toleration
 
 COUNTS = st.integers(0, 3)
 GROUPS = st.builds(
     lambda least, extra, large: (
         cpu_group("cpu", most=3, least=least),
-        cpu_group("pair", 2, vms=2, most=extra, priority=50),
+        cpu_group("pair", 2, vms=2, most=extra, priority=50, attributes={"taint/old": ""}),
         tpu_group("tpu", most=large),
     ),
     COUNTS,
     COUNTS,
     COUNTS,
 )
-DEMANDS = st.lists(
-    st.one_of(
-        st.builds(
-            lambda tasks, m: demand("s", Resources(m), tasks),
-            st.integers(1, 9),
-            st.sampled_from((500, 2000, 3000, 9000)),
-        ),
-        st.builds(lambda tasks: demand("t", FOUR_CHIPS, tasks), st.integers(1, 9)),
-        st.builds(
-            lambda tasks, by: gang("g", tasks, by, Resources(900)),
-            st.integers(1, 9),
-            st.sampled_from(("slice-id", "scale-group", "tpu-name")),
-        ),
+TOLERATIONS = st.sampled_from(((), (), (Toleration("old"),), (Toleration("new"),)))
+BANDS = st.sampled_from(PriorityBand)
+ANY_DEMAND = st.one_of(
+    st.builds(
+        lambda tasks, m: demand("s", Resources(m), tasks),
+        st.integers(1, 9),
+        st.sampled_from((500, 2000, 3000, 9000)),
     ),
-    max_size=6,
-).map(lambda found: tuple(replace(one, job_id=JobId(f"/u/j{i}")) for i, one in enumerate(found)))
+    st.builds(lambda tasks: demand("t", FOUR_CHIPS, tasks), st.integers(1, 9)),
+    st.builds(
+        lambda tasks, by: gang("g", tasks, by, Resources(900)),
+        st.integers(1, 9),
+        st.sampled_from(("slice-id", "scale-group", "tpu-name")),
+    ),
+)
+
+
+def in_order(
+    found: list[tuple[Demand, tuple[Toleration, ...], PriorityBand]],
+) -> tuple[Demand, ...]:
+    """Band by band, as a view has them."""
+    return tuple(
+        replace(one, job_id=JobId(f"/u/j{i}"), tolerations=tolerations, band=band)
+        for i, (one, tolerations, band) in enumerate(sorted(found, key=lambda it: it[2].rank))
+    )
+
+
+DEMANDS = st.lists(st.tuples(ANY_DEMAND, TOLERATIONS, BANDS), max_size=8).map(in_order)
 
 
 @st.composite
@@ -100,9 +116,7 @@ def test_no_group_exceeds_its_bounds(given_: tuple[FleetView, tuple[GroupState, 
     made = plan(view, groups, SETTINGS, NOW)
     for state in groups:
         name, group = state.group.name, state.group
-        ups = sum(
-            d.action is ScalingAction.SCALE_UP and d.scale_group == name for d in made.decisions
-        )
+        ups = purchases(made).count(name)
         downs = [
             d
             for d in made.decisions
@@ -148,23 +162,96 @@ def test_what_a_plan_buys_is_enough_for_the_next(
     """
     view, groups = given_
     first = plan(view, groups, SETTINGS, NOW)
-    gone = {one.slice_id for one in first.decisions if one.action is ScalingAction.SCALE_DOWN}
-    after = tuple(
+    again = plan(view, carried_out(groups, first), SETTINGS, NOW, first.packing)
+    assert not purchases(again)
+
+
+def purchases(made: Plan) -> list[str]:
+    return [one.scale_group for one in made.decisions if one.action is ScalingAction.SCALE_UP]
+
+
+def carried_out(groups: Sequence[GroupState], made: Plan) -> tuple[GroupState, ...]:
+    """What was bought is being created, what goes is going."""
+    gone = {one.slice_id for one in made.decisions if one.action is ScalingAction.SCALE_DOWN}
+    return tuple(
         GroupState(
             state.group,
             tuple(one for one in state.slices if one.slice.slice_id not in gone),
-            state.creating
-            + sum(
-                one.action is ScalingAction.SCALE_UP and one.scale_group == state.group.name
-                for one in first.decisions
-            ),
+            state.creating + purchases(made).count(state.group.name),
             state.leaving + sum(one.slice.slice_id in gone for one in state.slices),
-            first.backoffs.get(state.group.name, state.backoff),
+            made.backoffs.get(state.group.name, state.backoff),
         )
         for state in groups
     )
-    again = plan(view, after, SETTINGS, NOW, first.packing)
-    assert not [one for one in again.decisions if one.action is ScalingAction.SCALE_UP]
+
+
+def named(state: GroupState, count: int) -> GroupState:
+    """So many of the slices that are being created have a name now."""
+    count = min(count, state.creating)
+    new = tuple(launching_slice(state.group, 100 + number) for number in range(count))
+    return replace(state, slices=state.slices + new, creating=state.creating - count)
+
+
+@st.composite
+def fewer(draw: st.DrawFn, demands: tuple[Demand, ...]) -> tuple[Demand, ...]:
+    """Some of the work has found a place elsewhere: gangs are gone, of others there are fewer
+    tasks, the heads of classes are other jobs, and within a band others go first.
+    """
+    left = []
+    for number, one in enumerate(demands):
+        tasks = draw(st.sampled_from((0, one.tasks) if one.gang else range(one.tasks + 1)))
+        head = JobId(f"/u/next{number}") if draw(st.booleans()) else one.job_id
+        if tasks:
+            left.append(replace(one, job_id=head, tasks=tasks))
+    return tuple(sorted(draw(st.permutations(left)), key=lambda one: one.band.rank))
+
+
+@given(states(), st.data())
+def test_what_was_bought_is_counted_once_whoever_is_served_first(
+    given_: tuple[FleetView, tuple[GroupState, ...]], data: st.DataObject
+) -> None:
+    """Plan after plan, while demand only shrinks and slices only get their names, nothing more is
+    bought, as long as there was room for all.
+    """
+    view, groups = given_
+    made = plan(view, groups, SETTINGS, NOW)
+    if any(one.action is ScalingAction.HOLD for one in made.decisions):
+        return
+    for _ in range(3):
+        groups = tuple(
+            named(state, data.draw(st.integers(0, 2))) for state in carried_out(groups, made)
+        )
+        view = replace(view, demands=data.draw(fewer(view.demands)))
+        made = plan(view, groups, SETTINGS, NOW, made.packing)
+        assert not purchases(made)
+        assert not [one for one in made.decisions if one.action is ScalingAction.HOLD]
+
+
+@given(states())
+def test_nothing_is_bought_for_those_who_do_not_tolerate_its_taint(
+    given_: tuple[FleetView, tuple[GroupState, ...]],
+) -> None:
+    view, groups = given_
+    made = plan(view, groups, SETTINGS, NOW)
+    tolerates = {one.job_id: Toleration("old") in one.tolerations for one in view.demands}
+    for one in made.decisions:
+        if one.reason is ScalingReason.DEMAND and one.scale_group == "pair":
+            assert one.job_id is not None
+            assert tolerates[one.job_id]
+
+
+@given(states())
+def test_an_earlier_band_is_served_as_if_there_were_no_later_one(
+    given_: tuple[FleetView, tuple[GroupState, ...]],
+) -> None:
+    view, groups = given_
+    first = plan(view, groups, SETTINGS, NOW)
+    earlier = tuple(one for one in view.demands if one.band is not PriorityBand.BATCH)
+    for packing in (NO_PACKING, first.packing):
+        made = plan(view, groups, SETTINGS, NOW, packing)
+        alone = plan(replace(view, demands=earlier), groups, SETTINGS, NOW, packing)
+        for one in earlier:
+            assert made.outlook[one.job_id] == alone.outlook[one.job_id]
 
 
 @dataclass
@@ -175,7 +262,7 @@ class World:
     now: datetime = NOW
     slices: dict[str, dict[int, datetime]] = field(default_factory=dict)
     launching: dict[str, int] = field(default_factory=dict)
-    packing: Packing = field(default_factory=dict)
+    packing: Packing = NO_PACKING
     number: int = 0
 
     def step(self, demands: tuple[Demand, ...]) -> int:
@@ -243,8 +330,6 @@ def test_single_tasks_never_buy_an_empty_slice(
     empty = tuple(GroupState(group) for group in groups if not group.min_slices)
     made = plan(FleetView(demands), empty, SETTINGS, NOW)
     by_name = {state.group.name: state.group for state in empty}
-    bought = [
-        by_name[one.scale_group] for one in made.decisions if one.action is ScalingAction.SCALE_UP
-    ]
+    bought = [by_name[name] for name in purchases(made)]
     room = [Resources(900).copies_in(group.vm, 99) * group.vms_per_slice for group in bought]
     assert not bought or sum(room) - min(room) < sum(counts)

@@ -1,5 +1,6 @@
 """What is bought and given back, case by case."""
 
+from dataclasses import replace
 from datetime import datetime
 
 import pytest
@@ -13,7 +14,7 @@ from iris.autoscaler.demand import (
     SliceOccupancy,
 )
 from iris.autoscaler.groups import Backoff, Exhausted, GroupState, after_failed_boot
-from iris.autoscaler.plan import Plan, plan
+from iris.autoscaler.plan import NO_PACKING, Plan, plan
 from iris.autoscaler.scaling_cases import (
     NOW,
     SETTINGS,
@@ -32,9 +33,12 @@ from iris.model.constraints import Constraint, ConstraintOp
 from iris.model.fleet import VmState
 from iris.model.ids import JobId
 from iris.model.pending import PendingCode
+from iris.model.priority import PriorityBand
 from iris.model.resources import Resources
+from iris.model.taints import Toleration
 
 CPU, TPU = cpu_group(), tpu_group()
+EQ = ConstraintOp.EQ
 LONG_AGO = NOW - seconds(3600)
 
 
@@ -52,6 +56,20 @@ def returned(made: Plan) -> list[str]:
 
 def holds(made: Plan) -> list[ScalingDecision]:
     return [one for one in made.decisions if one.action is ScalingAction.HOLD]
+
+
+def packed(made: Plan) -> dict[str, int]:
+    """Tasks by group."""
+    found: dict[str, int] = {}
+    for grant in (grant for grants in made.packing.grants.values() for grant in grants):
+        tasks = sum(place.tasks for place in grant.places)
+        found[grant.group] = found.get(grant.group, 0) + tasks
+    return found
+
+
+def unpacked(made: Plan) -> Plan:
+    assert not made.packing.grants
+    return replace(made, packing=NO_PACKING)
 
 
 class TestBuying:
@@ -129,27 +147,141 @@ class TestBuying:
         assert bought(run(view(demand("a", None, 5, rule)), state)) == []
 
 
-def test_demand_stays_where_the_last_plan_packed_it() -> None:
-    """Packed anew, the single tasks would move to the group they prefer, into what was bought for
-    the gang.
-    """
-    preferred = cpu_group("preferred", 2, vms=2, most=2, priority=1)
-    other = cpu_group("other", 4, priority=2)
-    seen = view(demand("s", Resources(2000), 2), gang("g", 5, "scale-group", Resources(900)))
-    first = run(seen, GroupState(preferred), GroupState(other, creating=1))
-    assert bought(first) == ["preferred"] * 2
-    assert first.packing == {JobId("/u/s"): {"other": 2}, JobId("/u/g"): {"preferred": 5}}
-    groups = (GroupState(preferred, creating=2), GroupState(other, creating=1))
-    second = plan(seen, groups, SETTINGS, NOW, first.packing)
-    assert (bought(second), second.packing) == ([], first.packing)
+class TestPacking:
+    """What one plan packed is there for the next one."""
+
+    def test_demand_stays_where_it_was_packed(self) -> None:
+        """Packed anew, the single tasks would move to the group they prefer, into what was bought
+        for the gang.
+        """
+        preferred = cpu_group("preferred", 2, vms=2, most=2, priority=1)
+        other = cpu_group("other", 4, priority=2)
+        seen = view(demand("s", Resources(2000), 2), gang("g", 5, "scale-group", Resources(900)))
+        first = run(seen, GroupState(preferred), GroupState(other, creating=1))
+        assert bought(first) == ["preferred"] * 2
+        assert packed(first) == {"other": 2, "preferred": 5}
+        groups = (GroupState(preferred, creating=2), GroupState(other, creating=1))
+        second = plan(seen, groups, SETTINGS, NOW, first.packing)
+        assert (bought(second), second.packing) == ([], first.packing)
+        named = (
+            GroupState(preferred, (launching_slice(preferred),), creating=1),
+            GroupState(other, (launching_slice(other),)),
+        )
+        third = plan(seen, named, SETTINGS, NOW, second.packing)
+        assert (bought(third), packed(third)) == ([], packed(second))
+        assert bought(plan(seen, named, SETTINGS, NOW, third.packing)) == []
+
+    def test_but_not_on_machines_that_the_scheduler_has_seen_since(self) -> None:
+        group = cpu_group(vms=2)
+        wanted = demand(tasks=8)
+        first = run(view(wanted), GroupState(group))
+        half = (GroupState(group, (launching_slice(group),)),)
+        seen = view(wanted, cpu_1=idle(workers=1))
+        second = plan(seen, half, SETTINGS, NOW, first.packing)
+        assert (bought(second), packed(second)) == (["cpu"], {"cpu": 8})
+
+    def test_what_no_longer_fits_is_packed_anew(self) -> None:
+        seen = view(demand(tasks=4), demand("b", Resources(900), 3))
+        stale = run(seen, GroupState(CPU), GroupState(cpu_group("vanished", priority=1))).packing
+        assert {grant.group for ones in stale.grants.values() for grant in ones} == {"vanished"}
+        made = plan(seen, [GroupState(CPU, creating=2)], SETTINGS, NOW, stale)
+        assert (bought(made), packed(made)) == ([], {"cpu": 7})
+        assert bought(plan(seen, [GroupState(CPU)], SETTINGS, NOW, stale)) == ["cpu", "cpu"]
+
+    @pytest.mark.parametrize("wanted", [demand(tasks=4), gang(tasks=4, group_by="slice-id")])
+    def test_a_slice_is_found_again_once_it_has_a_name(self, wanted: Demand) -> None:
+        """The first of two that were bought is gone already: what was packed into the second stays."""
+        wanted = replace(wanted, resources=Resources(1000))
+        seen = view(demand("b", Resources(1100), 3), wanted)
+        first = run(seen, GroupState(CPU))
+        assert bought(first) == ["cpu", "cpu"]
+        named = (slice_of(CPU, 1), launching_slice(CPU, 2))
+        left = view(wanted, cpu_1=busy())
+        second = plan(left, [GroupState(CPU, named)], SETTINGS, NOW, first.packing)
+        assert bought(second) == []
+        (grant,) = (grant for ones in second.packing.grants.values() for grant in ones)
+        assert {place.room for place in grant.places} == {"cpu-2"}
+
+    def test_the_next_job_of_a_class_takes_over_what_was_packed_for_its_head(self) -> None:
+        other = cpu_group("other", priority=200)
+        groups = (GroupState(CPU, creating=1), GroupState(other, creating=1))
+        alone = demand("head", Resources(900), 4, Constraint("scale-group", EQ, ("cpu",)))
+        first = run(view(alone, demand("x", tasks=4)), *groups)
+        assert (bought(first), packed(first)) == ([], {"cpu": 4, "other": 4})
+        # /u/head has found a place, and /u/next asks for the same; /u/x would prefer cpu.
+        following = (demand("x", tasks=4), replace(alone, job_id=JobId("/u/next"), tasks=3))
+        second = plan(view(*following), groups, SETTINGS, NOW, first.packing)
+        assert (bought(second), packed(second)) == ([], {"cpu": 3, "other": 4})
+        assert second.outlook[JobId("/u/next")].code is PendingCode.LAUNCHING_CAPACITY
+
+    def test_gangs_keep_their_slices_when_others_go_first(self) -> None:
+        preferred, other = tpu_group("preferred", most=1, priority=1), tpu_group("other")
+        there = Constraint("scale-group", EQ, ("preferred",))
+        bound, free = replace(gang("x"), constraints=(there,)), gang("g")
+        first = run(view(bound, free), GroupState(preferred), GroupState(other))
+        assert bought(first) == ["preferred", "other"]
+        groups = (GroupState(preferred, creating=1), GroupState(other, creating=1))
+        second = plan(view(free, bound), groups, SETTINGS, NOW, first.packing)
+        assert (bought(second), holds(second)) == ([], [])
+
+    def test_users_of_one_kind_share_what_was_packed(self) -> None:
+        first = run(view(demand("a", tasks=3)), GroupState(CPU))
+        two = view(demand("b", tasks=1), demand("a", tasks=3))
+        second = plan(two, [GroupState(CPU, creating=1)], SETTINGS, NOW, first.packing)
+        assert (bought(second), packed(second)) == ([], {"cpu": 4})
+
+    def test_it_does_not_grow_from_plan_to_plan(self) -> None:
+        seen = view(demand("a", tasks=3), demand("b", tasks=3), gang(tasks=2, group_by="slice-id"))
+        group = GroupState(CPU, creating=3)
+        packing = run(seen, group).packing
+        for _ in range(3):
+            assert plan(seen, [group], SETTINGS, NOW, packing).packing == packing
 
 
-def test_a_packing_that_no_longer_fits_is_made_anew() -> None:
-    seen = view(demand(tasks=4))
-    stale = {JobId("/u/a"): {"cpu": 9, "vanished": 3}, JobId("/u/gone"): {"cpu": 1}}
-    made = plan(seen, [GroupState(CPU, creating=1)], SETTINGS, NOW, stale)
-    assert (bought(made), made.packing) == ([], {JobId("/u/a"): {"cpu": 4}})
-    assert bought(plan(seen, [GroupState(CPU)], SETTINGS, NOW, stale)) == ["cpu"]
+class TestBands:
+    def test_an_earlier_band_takes_what_comes_for_a_later_one(self) -> None:
+        batch = replace(demand("b", tasks=4), band=PriorityBand.BATCH)
+        full = GroupState(cpu_group(most=1))
+        first = run(view(batch), full)
+        assert bought(first) == ["cpu"]
+        urgent = replace(demand("p", Resources(900), 4), band=PriorityBand.PRODUCTION)
+        coming = GroupState(cpu_group(most=1), creating=1)
+        second = plan(view(urgent, batch), [coming], SETTINGS, NOW, first.packing)
+        assert bought(second) == []
+        assert second.outlook[JobId("/u/p")].code is PendingCode.LAUNCHING_CAPACITY
+        assert second.outlook[JobId("/u/b")].code is PendingCode.CAPACITY_LIMIT
+
+    def test_a_slice_more_is_bought_if_that_is_needed(self) -> None:
+        batch = replace(demand("b", tasks=4), band=PriorityBand.BATCH)
+        first = run(view(batch), GroupState(CPU))
+        urgent = replace(demand("p", tasks=4), band=PriorityBand.PRODUCTION)
+        second = plan(
+            view(urgent, batch), [GroupState(CPU, creating=1)], SETTINGS, NOW, first.packing
+        )
+        assert bought(second) == ["cpu"]
+        third = plan(
+            view(urgent, batch), [GroupState(CPU, creating=2)], SETTINGS, NOW, second.packing
+        )
+        assert bought(third) == []
+
+
+class TestTaints:
+    TAINTED = cpu_group("tainted", priority=1, attributes={"taint/gpu-only": "yes"})
+
+    def test_only_for_those_who_tolerate_them(self) -> None:
+        groups = (GroupState(self.TAINTED), GroupState(CPU))
+        assert bought(run(view(demand()), *groups)) == ["cpu"]
+        tolerant = replace(demand(), tolerations=(Toleration("gpu-only"),))
+        assert bought(run(view(tolerant), *groups)) == ["tainted"]
+
+    def test_what_comes_is_not_shared_with_those_who_do_not(self) -> None:
+        state = GroupState(self.TAINTED, creating=1)
+        tolerant = replace(demand("t"), tolerations=(Toleration("gpu-only", "yes"),))
+        made = run(view(demand("a"), tolerant), state)
+        assert (bought(made), packed(made)) == ([], {"tainted": 1})
+        assert holds(made)[0].reason is ScalingReason.NOTHING_FITS
+        why = made.outlook[JobId("/u/a")]
+        assert (why.code, why.subject) == (PendingCode.NO_GROUP_FITS, "gpu-only")
 
 
 class TestGangs:
@@ -271,7 +403,7 @@ class TestHolds:
 
     def test_without_demand_nothing_is_held_and_nothing_wakes(self) -> None:
         state = GroupState(CPU, backoff=Backoff(1, NOW + seconds(5)))
-        assert run(view(), state) == Plan()
+        assert unpacked(run(view(), state)) == Plan()
 
 
 class TestFailures:
@@ -303,6 +435,17 @@ class TestFailures:
         assert made.decisions[0].reason is ScalingReason.SLICE_LOST
         working = run(view(cpu_1=busy(workers=1)), GroupState(group, (away,)))
         assert returned(working) == []
+
+    def test_a_gang_over_several_slices_is_not_shut_out_after_a_failed_boot(self) -> None:
+        wide = gang("wide", 4, "scale-group", Resources(4000))
+        made = run(view(wide), GroupState(CPU, backoff=Backoff(1, NOW, "no stock")))
+        assert bought(made) == ["cpu"], "one is tried, though it alone is too little"
+        coming = (launching_slice(CPU),)
+        made = run(view(wide), GroupState(CPU, coming, backoff=Backoff(1, NOW, "no stock")))
+        assert bought(made) == [], "until that has come up"
+        small = cpu_group(most=3)
+        made = run(view(wide), GroupState(small, backoff=Backoff(1, NOW, "no stock")))
+        assert bought(made) == [], "there can never be enough"
 
     def test_one_slice_at_a_time_after_a_failed_boot(self) -> None:
         tried = GroupState(CPU, backoff=Backoff(1, NOW, "no stock"))
@@ -345,7 +488,7 @@ class TestGivingBack:
         state = GroupState(CPU, (slice_of(CPU),))
         seen = view(cpu_1=idle(since=NOW))
         due = NOW + SETTINGS.idle_timeout
-        assert run(seen, state) == Plan(wake_at=due)
+        assert unpacked(run(seen, state)) == Plan(wake_at=due)
         assert returned(run(seen, state, now=due)) == ["cpu-1"]
 
     def test_the_one_that_has_been_idle_longest_goes_first_and_min_slices_stay(self) -> None:
@@ -370,7 +513,7 @@ class TestGivingBack:
 
     def test_what_just_had_work_is_not_asked_for_again(self) -> None:
         state = GroupState(CPU, (slice_of(CPU, keep=True),))
-        assert run(view(cpu_1=idle(since=LONG_AGO)), state) == Plan()
+        assert unpacked(run(view(cpu_1=idle(since=LONG_AGO)), state)) == Plan()
 
     def test_above_max_slices_idle_ones_go_at_once(self) -> None:
         group = cpu_group(most=1)

@@ -49,12 +49,20 @@ class JobRun:
     gang_by: str | None = None
     env: tuple[str, ...] = ()
     constraint: tuple[str, ...] = ()
+    prefer: tuple[str, ...] = ()
+    toleration: tuple[str, ...] = ()
     port: tuple[str, ...] = ()
+    priority: str | None = None
+    scheduling_timeout: str | None = None
+    timeout: str | None = None
+    max_task_failures: int = 0
     retries: int = 0
     preemption_retries: int | None = None
     stop_grace: str | None = None
     bundle_dir: str | None = None
     no_bundle: bool = False
+    existing: str = "error"
+    outlives_parent: bool = False
     detach: bool = False
 
 
@@ -117,8 +125,32 @@ class ClusterStop:
     cluster: ClusterFlags
 
 
+@dataclass(frozen=True, slots=True)
+class ClusterBackup:
+    """`iris cluster backup`."""
+
+    cluster: ClusterFlags
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterRestore:
+    """`iris cluster restore`."""
+
+    cluster: ClusterFlags
+    file: str
+
+
 Command = (
-    JobRun | JobList | JobStatus | JobLogs | JobCancel | JobExplain | ClusterStatus | ClusterStop
+    JobRun
+    | JobList
+    | JobStatus
+    | JobLogs
+    | JobCancel
+    | JobExplain
+    | ClusterStatus
+    | ClusterStop
+    | ClusterBackup
+    | ClusterRestore
 )
 
 C = TypeVar("C", bound=Command)
@@ -223,7 +255,7 @@ def _add_commands(parser: _Parser) -> dict[str, _Parser]:
     logs.add_argument("job", metavar="JOB", help=_JOB_HELP + ", or a task: JOB/INDEX")
     add_logs_flags(logs)
 
-    clusters = room("cluster", "Look at a cluster, or stop it.")
+    clusters = room("cluster", "Look at a cluster, stop it, or back it up.")
     leaf(
         clusters,
         "cluster",
@@ -238,6 +270,21 @@ def _add_commands(parser: _Parser) -> dict[str, _Parser]:
         ClusterStop,
         "Stop a local cluster and everything that runs on it.",
     )
+    leaf(
+        clusters,
+        "cluster",
+        "backup",
+        ClusterBackup,
+        "Have a cluster copy its database while it runs; prints where the copy is.",
+    )
+    restore = leaf(
+        clusters,
+        "cluster",
+        "restore",
+        ClusterRestore,
+        "Put a back-up in the place of a stopped local cluster's database.",
+    )
+    restore.add_argument("file", metavar="FILE", help="what `iris cluster backup` printed")
     return leaves
 
 

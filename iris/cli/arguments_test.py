@@ -3,7 +3,9 @@
 import pytest
 
 from iris.cli.arguments import (
+    ClusterBackup,
     ClusterFlags,
+    ClusterRestore,
     ClusterStatus,
     ClusterStop,
     Command,
@@ -89,6 +91,35 @@ HERE = ClusterFlags()
             JobRun(HERE, ("x",), retries=3, preemption_retries=0, stop_grace="5s"),
         ),
         (
+            [
+                "job",
+                "run",
+                "--priority=batch",
+                "--timeout=2h",
+                "--scheduling-timeout=10m",
+                "--max-task-failures=3",
+                "--toleration=spot",
+                "--toleration=team=vision",
+                "--prefer=zone",
+                "--existing=replace",
+                "--outlives-parent",
+                "--",
+                "x",
+            ],
+            JobRun(
+                HERE,
+                ("x",),
+                prefer=("zone",),
+                toleration=("spot", "team=vision"),
+                priority="batch",
+                scheduling_timeout="10m",
+                timeout="2h",
+                max_task_failures=3,
+                existing="replace",
+                outlives_parent=True,
+            ),
+        ),
+        (
             ["job", "run", "--bundle-dir", "src", "--detach", "--", "x"],
             JobRun(HERE, ("x",), bundle_dir="src", detach=True),
         ),
@@ -117,6 +148,11 @@ HERE = ClusterFlags()
             ClusterStatus(ClusterFlags(address="a:1", state_dir="/s")),
         ),
         (["cluster", "stop"], ClusterStop(HERE)),
+        (["cluster", "backup"], ClusterBackup(HERE)),
+        (
+            ["cluster", "restore", "x.db", "--state-dir=/s"],
+            ClusterRestore(ClusterFlags(state_dir="/s"), "x.db"),
+        ),
         (
             ["job", "list", "--address", "h:1", "--token-file", "/t"],
             JobList(ClusterFlags(address="h:1", token_file="/t")),
@@ -193,6 +229,9 @@ def test_what_a_command_line_means(line: list[str], command: Command) -> None:
         ),
         (["job", "list", "--limit", "0"], "0 is less than 1", "`iris job list --help`"),
         (["job", "logs"], "required: JOB", "`iris job logs --help`"),
+        (["cluster", "restore"], "required: FILE", "`iris cluster restore --help`"),
+        (["job", "run", "--priority=high", "--", "x"], "invalid choice: 'high'", "`iris job run"),
+        (["job", "run", "--existing=kill", "--", "x"], "invalid choice: 'kill'", "`iris job run"),
         (
             ["job", "logs", "a", "--folow"],
             "`iris job logs` has no flag --folow",

@@ -1,13 +1,15 @@
-"""`iris cluster status` and `iris cluster stop`."""
+"""`iris cluster status`, `stop`, `backup` and `restore`."""
 
 import asyncio
 
-from iris.cli.arguments import ClusterStatus, ClusterStop
+from iris.cli.arguments import ClusterBackup, ClusterRestore, ClusterStatus, ClusterStop
 from iris.cli.context import Context
-from iris.cli.find_cluster import find_cluster, find_state_folder
+from iris.cli.find_cluster import find_cluster, find_state_folder, find_stopped
 from iris.cli.tables import cluster_details
 from iris.client import Client
 from iris.lifecycle.cluster_manager import ClusterManager
+from iris.lifecycle.restore import restore_back_up
+from iris.model.resources import format_bytes
 
 
 async def show_status(flags: ClusterStatus, context: Context) -> int:
@@ -29,4 +31,25 @@ async def stop_cluster(flags: ClusterStop, context: Context) -> int:
     context.terminal.note(
         f"{cluster.name} has stopped; its jobs and logs are kept in {folder.path}"
     )
+    return 0
+
+
+async def back_up_cluster(flags: ClusterBackup, context: Context) -> int:
+    """Has a cluster copy its database; prints where the copy is, on the controller's machine."""
+    cluster = await find_cluster(flags.cluster, context)
+    async with Client.connect(cluster.address, cluster.token) as client:
+        made = await client.back_up()
+    context.terminal.note(f"{format_bytes(made.size_bytes)}; without bundles and logs")
+    context.terminal.result(made.path)
+    return 0
+
+
+async def restore_cluster(flags: ClusterRestore, context: Context) -> int:
+    """Puts a back-up in the place of a stopped cluster's database."""
+    folder = find_stopped(flags.cluster, context)
+    file = context.folder / flags.file
+    replaced = await asyncio.to_thread(restore_back_up, folder, file)
+    context.terminal.note(f"restored {file} in {folder.path}")
+    if replaced is not None:
+        context.terminal.note(f"what was there is kept: {replaced}")
     return 0

@@ -17,8 +17,7 @@ from iris.cli.wording import (
     job_duration,
     plural,
 )
-from iris.client.views import JobView, LogLine, TaskView
-from iris.model.pending import PendingReason
+from iris.client.views import ExplanationView, JobView, LogLine, TaskView, WaitingTasks
 from iris.model.states import JobState, TaskState
 
 _MOST_SHOWN = 8
@@ -29,6 +28,7 @@ def explain_job(
     now: datetime,
     *,
     name: str,
+    why: ExplanationView | None = None,
     last_lines: Sequence[LogLine] = (),
     command: str = "iris",
 ) -> list[Text]:
@@ -36,13 +36,15 @@ def explain_job(
 
     Args:
         name: What `iris job logs` takes for this job.
+        why: What the controller says of where it stands; not needed of a job that has run.
         last_lines: The end of the log of the task that failed first.
         command: How `iris` is called here.
     """
     lines = [_head(job, now)]
     match job.state:
         case JobState.PENDING | JobState.RUNNING | JobState.UNSCHEDULABLE:
-            lines += _waiting(job) + _running(job, now)
+            lines += why_lines(why, now) if why is not None else []
+            lines += _running(job, now)
         case JobState.FAILED:
             lines += _failed(job, last_lines)
         case JobState.KILLED if job.error:
@@ -76,46 +78,56 @@ _HEADS = {
 }
 
 
-def _waiting(job: JobView) -> list[Text]:
-    tasks_by_reason: dict[PendingReason, list[TaskView]] = {}
-    for task in job.tasks:
-        if task.pending is not None and task.state in (TaskState.PENDING, TaskState.UNSCHEDULABLE):
-            tasks_by_reason.setdefault(task.pending, []).append(task)
-    lines: list[Text] = []
-    for reason, tasks in tasks_by_reason.items():
-        who = _who(tasks) if job.spec.replicas > 1 else "it waits"
-        lines += [
-            Text.assemble(
-                f"  {who}: ",
-                (reason.code.value, "yellow"),
-                f" ({reason.subject})" if reason.subject else "",
-            )
-        ]
-        lines += [
-            Text.assemble((f"    {label:8} ", "dim"), text)
-            for label, text in (
-                ("needs", reason.needed),
-                ("nearest", reason.nearest),
-                ("hint", reason.hint),
-            )
-            if text
-        ]
-        for rule in reason.rules:
-            about = f" ({rule.subject})" if rule.subject else ""
-            lines.append(
-                Text(
-                    f"    turned down {plural(rule.workers, 'worker')}: {rule.rule.value}{about}",
-                    style="dim",
-                )
-            )
+def why_lines(why: ExplanationView, now: datetime) -> list[Text]:
+    """Why a job is being ended or its tasks wait, and what is due; a line each, often none."""
+    lines = [Text(f"  {why.error}")] if why.error else []
+    tasks = sum(count for _, count in why.counts)
+    for group in why.waiting[:_MOST_SHOWN]:
+        lines += _waiting(group, "it waits" if tasks == 1 else _who(group))
+    pending = sum(count for state, count in why.counts if state is TaskState.PENDING)
+    left = pending - sum(group.tasks for group in why.waiting[:_MOST_SHOWN])
+    if why.waiting and left > 0:
+        lines.append(Text(f"  {plural(left, 'more task')} with other reasons", style="dim"))
+    for due, text in (
+        (why.next_retry_at, "the next retry starts in {}"),
+        (why.unschedulable_at, "it is given up in {} unless it is placed"),
+        (why.times_out_at, "its time is over in {}"),
+    ):
+        if due is not None:
+            lines.append(Text("  " + text.format(how_long(due - now)), style="dim"))
+    if why.parent is not None and not why.state.is_terminal:
+        lines.append(Text(f"  it ends with {why.parent}", style="dim"))
     return lines
 
 
-def _who(tasks: Sequence[TaskView]) -> str:
-    indices = ", ".join(str(task.index) for task in tasks[:_MOST_SHOWN]) + (
-        ", ..." if len(tasks) > _MOST_SHOWN else ""
-    )
-    return f"task {indices} waits" if len(tasks) == 1 else f"tasks {indices} wait"
+def _waiting(group: WaitingTasks, who: str) -> list[Text]:
+    reason = group.reason
+    about = f" ({reason.subject})" if reason.subject else ""
+    lines = [Text.assemble(f"  {who}: ", (reason.code.value, "yellow"), about)]
+    lines += [
+        Text.assemble((f"    {label:8} ", "dim"), text)
+        for label, text in (
+            ("needs", reason.needed),
+            ("nearest", reason.nearest),
+            ("hint", reason.hint),
+        )
+        if text
+    ]
+    for rule in reason.rules:
+        about = f" ({rule.subject})" if rule.subject else ""
+        lines.append(
+            Text(
+                f"    turned down {plural(rule.workers, 'worker')}: {rule.rule.value}{about}",
+                style="dim",
+            )
+        )
+    return lines
+
+
+def _who(group: WaitingTasks) -> str:
+    if group.tasks == 1:
+        return f"task {group.first_index} waits"
+    return f"{group.tasks:,} tasks wait, task {group.first_index} first"
 
 
 def _running(job: JobView, now: datetime) -> list[Text]:

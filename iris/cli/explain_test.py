@@ -1,10 +1,13 @@
 """Explanations, word for word."""
 
+from dataclasses import replace
+
 import pytest
 
-from iris.cli.explain import explain_job
-from iris.cli.sample_jobs import at, attempt, job, line, task
+from iris.cli.explain import explain_job, why_lines
+from iris.cli.sample_jobs import at, attempt, job, line, task, why
 from iris.client import JobView, LogLine
+from iris.model.ids import JobId
 from iris.model.pending import PendingCode, PendingReason, RuleCount
 from iris.model.states import JobState, TaskState
 
@@ -23,7 +26,8 @@ TOO_LITTLE = PendingReason(
 
 def explained(view: JobView, *lines: LogLine) -> str:
     return "\n".join(
-        text.plain for text in explain_job(view, at(75), name="train", last_lines=lines)
+        text.plain
+        for text in explain_job(view, at(75), name="train", why=why(view), last_lines=lines)
     )
 
 
@@ -171,7 +175,7 @@ def explained(view: JobView, *lines: LogLine) -> str:
             [],
             """\
 /ann/train has been running for 1 min 14 s (2 pending, 1 building, 1 running)
-  tasks 2, 3 wait: a slice is being launched (cpu)
+  2 tasks wait, task 2 first: a slice is being launched (cpu)
   task 0 running on cpu-1/vm-0, attempt 2 for 1 min 0 s
     attempt 1 exited with code 1 on cpu-1/vm-0
   task 1 building on cpu-1/vm-1
@@ -225,3 +229,46 @@ def explained(view: JobView, *lines: LogLine) -> str:
 )
 def test_explanations(view: JobView, lines: list[LogLine], text: str) -> None:
     assert explained(view, *lines) == text
+
+
+def test_what_is_due_and_what_waits_alone() -> None:
+    retry = PendingReason(PendingCode.RETRY_DELAY, "attempt 2", nearest="in 5.0 s")
+    view = job(
+        JobState.RUNNING,
+        task(0, TaskState.RUNNING, attempt(TaskState.RUNNING)),
+        task(1, TaskState.PENDING, pending=retry),
+        error="Terminated: enough",
+    )
+    said = replace(
+        why(view, next_retry=80, unschedulable=15 + 75, times_out=3675),
+        parent=JobId("/ann/whole"),
+    )
+    assert [text.plain for text in why_lines(said, at(75))] == [
+        "  Terminated: enough",
+        "  task 1 waits: waits before the next attempt (attempt 2)",
+        "    nearest  in 5.0 s",
+        "  the next retry starts in 5.0 s",
+        "  it is given up in 15 s unless it is placed",
+        "  its time is over in 1 h 0 min",
+        "  it ends with /ann/whole",
+    ]
+
+
+def test_of_many_reasons_the_first_are_said() -> None:
+    tasks = [
+        task(
+            index,
+            TaskState.PENDING,
+            pending=PendingReason(PendingCode.RETRY_DELAY, f"attempt {index}"),
+        )
+        for index in range(20)
+    ]
+    lines = [text.plain for text in why_lines(why(job(JobState.PENDING, *tasks)), at(75))]
+    assert len(lines) == 9
+    assert lines[7].startswith("  task 7 waits:")
+    assert lines[8] == "  12 more tasks with other reasons"
+
+
+def test_a_job_with_nothing_to_say_says_nothing() -> None:
+    view = job(JobState.RUNNING, task(0, TaskState.RUNNING, attempt(TaskState.RUNNING)))
+    assert why_lines(why(view), at(75)) == []

@@ -11,7 +11,7 @@ from iris.cli.context import Context
 from iris.cli.errors import UsageError
 from iris.client import Client
 from iris.lifecycle.discovery import LocalCluster, find_local_cluster, find_local_clusters
-from iris.lifecycle.state_folder import state_root
+from iris.lifecycle.state_folder import StateFolder, state_root
 from iris.model.errors import DeadlineExceeded, FailedPrecondition, Unavailable
 
 _ANSWER_WITHIN = timedelta(seconds=5)
@@ -49,18 +49,12 @@ async def find_state_folder(flags: ClusterFlags, context: Context) -> LocalClust
     """The cluster of this machine that is meant, whether it is well or not. Raises like
     `find_cluster`.
     """
-    if flags.address is not None or flags.token_file is not None:
-        raise UsageError(
-            f"{'--address' if flags.address else '--token-file'} does not go with this.",
-            hint="A cluster of this machine is named by its state folder: --state-dir.",
-        )
-    state_dir = flags.state_dir or context.environment.get(_STATE_DIR_VARIABLE)
-    if not state_dir:
+    path = _named_folder(flags, context)
+    if path is None:
         root = state_root(context.environment)
         return the_only_one(
             await asyncio.to_thread(find_local_clusters, root, timeout=_ANSWER_WITHIN)
         )
-    path = (context.folder / state_dir).absolute()
     found = await asyncio.to_thread(find_local_cluster, path, timeout=_ANSWER_WITHIN)
     if found is None:
         raise FailedPrecondition(
@@ -68,6 +62,36 @@ async def find_state_folder(flags: ClusterFlags, context: Context) -> LocalClust
             hint=f"Start one: {_START} -- --state_dir={path}",
         )
     return found
+
+
+def find_stopped(flags: ClusterFlags, context: Context) -> StateFolder:
+    """The state folder of a cluster of this machine that need not run. Raises UsageError where it
+    is not clear which.
+    """
+    state_dir = _named_folder(flags, context)
+    if state_dir is not None:
+        return StateFolder(state_dir)
+    root = state_root(context.environment)
+    found = [StateFolder(path) for path in (sorted(root.iterdir()) if root.is_dir() else ())]
+    found = [folder for folder in found if folder.config_file.is_file()]
+    if len(found) != 1:
+        names = ", ".join(str(folder.path) for folder in found)
+        raise UsageError(
+            f"{len(found)} clusters have their state in {root}{f': {names}' if names else ''}.",
+            hint="Name the state folder: --state-dir.",
+        )
+    return found[0]
+
+
+def _named_folder(flags: ClusterFlags, context: Context) -> Path | None:
+    """The state folder that was named, if one was."""
+    if flags.address is not None or flags.token_file is not None:
+        raise UsageError(
+            f"{'--address' if flags.address else '--token-file'} does not go with this.",
+            hint="A cluster of this machine is named by its state folder: --state-dir.",
+        )
+    state_dir = flags.state_dir or context.environment.get(_STATE_DIR_VARIABLE)
+    return (context.folder / state_dir).absolute() if state_dir else None
 
 
 def the_only_one(clusters: Sequence[LocalCluster]) -> LocalCluster:

@@ -2,6 +2,9 @@
 
 import argparse
 
+from iris.model.job import ExistingJobPolicy
+from iris.model.priority import PriorityBand
+
 DEFAULT_LIST_LIMIT = 20
 
 _JOB_EXAMPLES = """\
@@ -55,8 +58,22 @@ def add_job_flags(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="RULE",
-        help="only on workers with this attribute: zone=a, zone!=a, 'zone in a,b', zone (any), !zone; "
-        "repeatable",
+        help="only on workers with this attribute: zone=a, zone!=a, 'zone in a,b', zone (any), !zone, "
+        "'memory-gb>=64' (also >, <, <=); repeatable",
+    )
+    needs.add_argument(
+        "--prefer",
+        action="append",
+        default=[],
+        metavar="RULE",
+        help="the same, but only if there is a choice; repeatable",
+    )
+    needs.add_argument(
+        "--toleration",
+        action="append",
+        default=[],
+        metavar="KEY[=VALUE]",
+        help="also on workers with this taint; repeatable",
     )
     needs.add_argument(
         "--port",
@@ -92,6 +109,14 @@ def add_job_flags(parser: argparse.ArgumentParser) -> None:
         metavar="TIME",
         help="between SIGTERM and SIGKILL, e.g. 5s (default: the cluster's)",
     )
+    shape.add_argument(
+        "--max-task-failures",
+        type=int,
+        default=0,
+        metavar="N",
+        help="so many tasks may fail for good before the job does (default %(default)s)",
+    )
+    _add_order_flags(parser.add_argument_group("when, and for how long"))
     program = parser.add_argument_group("what it runs")
     program.add_argument(
         "--env",
@@ -110,6 +135,37 @@ def add_job_flags(parser: argparse.ArgumentParser) -> None:
     )
     program.add_argument(
         "--detach", action="store_true", help="print the job's id and leave it running"
+    )
+
+
+def _add_order_flags(order: argparse._ArgumentGroup) -> None:
+    order.add_argument(
+        "--priority",
+        choices=[band.value for band in PriorityBand],
+        help="an earlier band is served first, and may take the place of a later one's running work "
+        "(default: the parent's for a child job, else interactive)",
+    )
+    order.add_argument(
+        "--scheduling-timeout",
+        metavar="TIME",
+        help="give up a job that has not been placed by then, e.g. 10m (default: never)",
+    )
+    order.add_argument(
+        "--timeout",
+        metavar="TIME",
+        help="stop it so long after its first task was placed, e.g. 2h (default: never)",
+    )
+    order.add_argument(
+        "--existing",
+        choices=[policy.name.lower() for policy in ExistingJobPolicy],
+        default=ExistingJobPolicy.ERROR.name.lower(),
+        help="what happens to a job of that name: error refuses a different one, keep keeps one that "
+        "has not ended, replace ends it first (default %(default)s)",
+    )
+    order.add_argument(
+        "--outlives-parent",
+        action="store_true",
+        help="a child job that goes on when its parent has ended",
     )
 
 

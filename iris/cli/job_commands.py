@@ -35,12 +35,13 @@ async def list_jobs(flags: JobList, context: Context) -> int:
 
 
 async def show_status(flags: JobStatus, context: Context) -> int:
-    """Prints a job and its tasks."""
+    """Prints a job, why it stands where it does, and its tasks."""
     job_id = resolve_job(flags.job, context.user)
     cluster = await find_cluster(flags.cluster, context)
     async with Client.connect(cluster.address, cluster.token) as client:
         job = await client.get(job_id, max_tasks=_TASKS_SHOWN)
-    context.terminal.result(*job_details(job, context.clock.now()))
+        why = await client.explain(job_id)
+    context.terminal.result(*job_details(job, why, context.clock.now()))
     return 0
 
 

@@ -1,7 +1,8 @@
 """What the flags of `iris job run` mean: a JobSpec."""
 
+import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from iris.cli.arguments import JobRun
@@ -10,8 +11,16 @@ from iris.config.quantities import parse_cpu, parse_duration, parse_size
 from iris.model.constraints import Constraint, ConstraintOp
 from iris.model.errors import InvalidArgument
 from iris.model.fleet import ATTRIBUTE_TPU_NAME
-from iris.model.job import DEFAULT_MAX_RETRIES_PREEMPTION, Entrypoint, Gang, JobSpec
+from iris.model.job import (
+    DEFAULT_MAX_RETRIES_PREEMPTION,
+    Entrypoint,
+    ExistingJobPolicy,
+    Gang,
+    JobSpec,
+)
+from iris.model.priority import PriorityBand
 from iris.model.resources import MIB, Resources
+from iris.model.taints import Toleration
 from iris.model.tpu import tpu_topology
 
 T = TypeVar("T")
@@ -19,6 +28,18 @@ T = TypeVar("T")
 # Python holds its output back when it writes to a pipe; people who watch a job want to see it as it
 # comes.
 _DEFAULT_ENV = {"PYTHONUNBUFFERED": "1"}
+_ATTRIBUTE = r"[^ !=,<>]+"
+_COMPARISON = re.compile(rf"\s*({_ATTRIBUTE})\s*(!=|>=|<=|=|>|<)(.*)", re.DOTALL)
+_MEMBERSHIP = re.compile(rf"\s*({_ATTRIBUTE})\s+in\s+(.*)", re.DOTALL)
+_PRESENCE = re.compile(rf"\s*(!?)\s*({_ATTRIBUTE})\s*")
+_OPERATORS = {
+    "=": ConstraintOp.EQ,
+    "!=": ConstraintOp.NE,
+    ">": ConstraintOp.GT,
+    ">=": ConstraintOp.GE,
+    "<": ConstraintOp.LT,
+    "<=": ConstraintOp.LE,
+}
 
 
 def job_spec_of(flags: JobRun) -> JobSpec:
@@ -45,14 +66,30 @@ def _job_spec(flags: JobRun) -> JobSpec:
             tpu.accelerators,
         ),
         replicas=replicas,
-        constraints=tuple(parse_constraint(text) for text in flags.constraint),
+        constraints=(
+            *(parse_constraint(text) for text in flags.constraint),
+            *(replace(parse_constraint(text), required=False) for text in flags.prefer),
+        ),
         gang=Gang(gang_by) if gang_by else None,
         env=tuple(sorted({**_DEFAULT_ENV, **parse_env(flags.env)}.items())),
         port_names=flags.port,
         max_retries_failure=flags.retries,
         max_retries_preemption=DEFAULT_MAX_RETRIES_PREEMPTION if retries is None else retries,
         stop_grace=_flag("--stop-grace", parse_duration, flags.stop_grace, None),
+        priority=PriorityBand(flags.priority) if flags.priority else PriorityBand.INTERACTIVE,
+        tolerations=tuple(parse_toleration(text) for text in flags.toleration),
+        max_task_failures=flags.max_task_failures,
+        scheduling_timeout=_flag(
+            "--scheduling-timeout", parse_duration, flags.scheduling_timeout, None
+        ),
+        timeout=_flag("--timeout", parse_duration, flags.timeout, None),
+        outlives_parent=flags.outlives_parent,
     )
+
+
+def existing_job_policy_of(flags: JobRun) -> ExistingJobPolicy:
+    """What happens to a job of that name."""
+    return ExistingJobPolicy[flags.existing.upper()]
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,30 +125,35 @@ def parse_env(pairs: tuple[str, ...]) -> dict[str, str]:
 
 
 def parse_constraint(text: str) -> Constraint:
-    """`a=b`, `a!=b`, `a in b,c`, `a` (has any value) or `!a` (has none). Raises InvalidArgument."""
-    attribute, separator, values = text.partition(" in ")
-    if separator:
-        return _constraint(
-            text, attribute, ConstraintOp.IN, *(value.strip() for value in values.split(","))
-        )
-    attribute, separator, value = text.partition("=")
-    if separator and attribute.endswith("!"):
-        return _constraint(text, attribute[:-1], ConstraintOp.NE, value)
-    if separator:
-        return _constraint(text, attribute, ConstraintOp.EQ, value)
-    if text.startswith("!"):
-        return _constraint(text, text[1:], ConstraintOp.NOT_EXISTS)
-    return _constraint(text, text, ConstraintOp.EXISTS)
+    """`a=b`, `a!=b`, `a>=1` (and so on), `a in b,c`, `a` (has any value) or `!a` (has none). Raises
+    InvalidArgument.
+    """
+    if match := _MEMBERSHIP.fullmatch(text):
+        values = tuple(value.strip() for value in match[2].split(","))
+        rule = Constraint(match[1], ConstraintOp.IN, values)
+    elif match := _COMPARISON.fullmatch(text):
+        rule = Constraint(match[1], _OPERATORS[match[2]], (match[3].strip(),))
+    elif match := _PRESENCE.fullmatch(text):
+        op = ConstraintOp.NOT_EXISTS if match[1] else ConstraintOp.EXISTS
+        rule = Constraint(match[2], op)
+    else:
+        raise _not_understood(text)
+    if "" in rule.values:
+        raise _not_understood(text)
+    return rule
 
 
-def _constraint(text: str, attribute: str, op: ConstraintOp, *values: str) -> Constraint:
-    name = attribute.strip()
-    if not name or any(character in " !=,<>" for character in name) or "" in values:
-        raise UsageError(
-            f"--constraint {text!r} is not understood.",
-            hint="Write zone=a, zone!=a, 'zone in a,b', zone or !zone.",
-        )
-    return Constraint(name, op, values)
+def _not_understood(text: str) -> UsageError:
+    return UsageError(
+        f"The rule {text!r} is not understood.",
+        hint="Write zone=a, zone!=a, 'zone in a,b', zone, !zone or 'memory-gb>=64'.",
+    )
+
+
+def parse_toleration(text: str) -> Toleration:
+    """`key` (whatever its value is) or `key=value`. Raises InvalidArgument."""
+    key, separator, value = text.partition("=")
+    return Toleration(key, value if separator else None)
 
 
 def _flag(name: str, parse: Callable[[str], T], text: str | None, default: T) -> T:

@@ -6,10 +6,12 @@ import pytest
 
 from iris.cli.arguments import ClusterFlags, JobRun
 from iris.cli.errors import UsageError
-from iris.cli.job_spec import job_spec_of, parse_constraint
+from iris.cli.job_spec import existing_job_policy_of, job_spec_of, parse_constraint
 from iris.model.constraints import Constraint, ConstraintOp
-from iris.model.job import Gang
+from iris.model.job import ExistingJobPolicy, Gang
+from iris.model.priority import PriorityBand
 from iris.model.resources import GIB, MIB, Resources
+from iris.model.taints import Toleration
 
 
 def flags(**more: object) -> JobRun:
@@ -27,6 +29,9 @@ def test_what_a_job_is_by_default() -> None:
         None,
     )
     assert spec.env == (("PYTHONUNBUFFERED", "1"),)
+    assert (spec.priority, spec.tolerations) == (PriorityBand.INTERACTIVE, ())
+    assert (spec.scheduling_timeout, spec.timeout, spec.max_task_failures) == (None, None, 0)
+    assert not spec.outlives_parent
 
 
 def test_every_flag() -> None:
@@ -43,12 +48,30 @@ def test_every_flag() -> None:
             retries=2,
             preemption_retries=0,
             stop_grace="1m30s",
+            prefer=("memory-gb>=64", "!spot"),
+            toleration=("spot", "team=vision", "rack="),
+            priority="batch",
+            scheduling_timeout="10m",
+            timeout="2h",
+            outlives_parent=True,
         )
     )
-    assert spec.resources == Resources(500, 2 * GIB, GIB)
+    assert spec.resources == Resources(500, 2 * GIB, GIB, ports=1)
     assert (spec.replicas, spec.gang) == (3, Gang("zone"))
     assert spec.env == (("A", "x=y"), ("PYTHONUNBUFFERED", ""))
-    assert spec.constraints == (Constraint("zone", ConstraintOp.EQ, ("a",)),)
+    assert spec.constraints == (
+        Constraint("zone", ConstraintOp.EQ, ("a",)),
+        Constraint("memory-gb", ConstraintOp.GE, ("64",), required=False),
+        Constraint("spot", ConstraintOp.NOT_EXISTS, required=False),
+    )
+    assert spec.tolerations == (
+        Toleration("spot"),
+        Toleration("team", "vision"),
+        Toleration("rack", ""),
+    )
+    assert spec.priority is PriorityBand.BATCH
+    assert (spec.scheduling_timeout, spec.timeout) == (timedelta(minutes=10), timedelta(hours=2))
+    assert spec.outlives_parent
     assert spec.port_names == ("http",)
     assert (spec.max_retries_failure, spec.max_retries_preemption) == (2, 0)
     assert spec.stop_grace == timedelta(seconds=90)
@@ -78,12 +101,29 @@ def test_a_tpu_slice_is_used_whole(
         ("zone=a=b", ConstraintOp.EQ, ("a=b",)),
         ("zone!=a", ConstraintOp.NE, ("a",)),
         ("zone in a,b, c", ConstraintOp.IN, ("a", "b", "c")),
+        ("zone>1", ConstraintOp.GT, ("1",)),
+        ("zone>=1.5", ConstraintOp.GE, ("1.5",)),
+        ("zone < -1", ConstraintOp.LT, ("-1",)),
+        ("zone<=1e3", ConstraintOp.LE, ("1e3",)),
+        (" zone = a b ", ConstraintOp.EQ, ("a b",)),
+        ("zone=>5", ConstraintOp.EQ, (">5",)),
+        ("zone=x in y", ConstraintOp.EQ, ("x in y",)),
         ("zone", ConstraintOp.EXISTS, ()),
         ("!zone", ConstraintOp.NOT_EXISTS, ()),
     ],
 )
 def test_constraints(text: str, op: ConstraintOp, values: tuple[str, ...]) -> None:
     assert parse_constraint(text) == Constraint("zone", op, values)
+
+
+def test_some_tasks_may_fail() -> None:
+    assert job_spec_of(flags(replicas=10, max_task_failures=3)).max_task_failures == 3
+
+
+@pytest.mark.parametrize("policy", ExistingJobPolicy)
+def test_what_happens_to_a_job_of_that_name(policy: ExistingJobPolicy) -> None:
+    assert existing_job_policy_of(flags(existing=policy.name.lower())) is policy
+    assert existing_job_policy_of(flags()) is ExistingJobPolicy.ERROR
 
 
 @pytest.mark.parametrize(
@@ -100,9 +140,17 @@ def test_constraints(text: str, op: ConstraintOp, values: tuple[str, ...]) -> No
         ({"env": ("1A=1",)}, "is no environment variable"),
         ({"env": ("IRIS_X=1",)}, "IRIS_X is Iris's own"),
         ({"port": ("8080",)}, "'8080' is no port name"),
-        ({"constraint": ("zone=",)}, "--constraint 'zone=' is not understood."),
-        ({"constraint": ("zone<3",)}, "--constraint 'zone<3' is not understood."),
-        ({"constraint": ("",)}, "--constraint '' is not understood."),
+        ({"constraint": ("zone=",)}, "The rule 'zone=' is not understood."),
+        ({"constraint": ("zone<many",)}, "zone < compares with 'many'"),
+        ({"constraint": ("",)}, "The rule '' is not understood."),
+        ({"constraint": ("=a",)}, "The rule '=a' is not understood."),
+        ({"constraint": ("zone in a,,b",)}, "The rule 'zone in a,,b' is not understood."),
+        ({"prefer": ("a zone",)}, "The rule 'a zone' is not understood."),
+        ({"toleration": ("=x",)}, "'' is no taint"),
+        ({"timeout": "0s"}, "timeout is 0:00:00"),
+        ({"timeout": "soon"}, "--timeout: 'soon' is not a duration."),
+        ({"scheduling_timeout": "5"}, "--scheduling-timeout: '5' is not a duration."),
+        ({"max_task_failures": 1, "gang_by": "zone"}, "max_task_failures of a gang is 1"),
     ],
 )
 def test_what_is_wrong_is_said(more: dict[str, object], problem: str) -> None:

@@ -14,6 +14,8 @@ from typing import TextIO
 
 from iris.cli import cluster_commands, job_commands
 from iris.cli.arguments import (
+    ClusterBackup,
+    ClusterRestore,
     ClusterStatus,
     ClusterStop,
     Command,
@@ -96,10 +98,22 @@ async def _carry_out(command: Command, context: Context) -> int:
             return await job_commands.cancel_job(command, context)
         case JobExplain():
             return await job_commands.explain(command, context)
+        case _:
+            return await _carry_out_on_cluster(command, context)
+
+
+async def _carry_out_on_cluster(
+    command: ClusterStatus | ClusterStop | ClusterBackup | ClusterRestore, context: Context
+) -> int:
+    match command:
         case ClusterStatus():
             return await cluster_commands.show_status(command, context)
         case ClusterStop():
             return await cluster_commands.stop_cluster(command, context)
+        case ClusterBackup():
+            return await cluster_commands.back_up_cluster(command, context)
+        case ClusterRestore():
+            return await cluster_commands.restore_cluster(command, context)
 
 
 def _show(error: BaseException, terminal: Terminal, environment: Mapping[str, str]) -> int:

@@ -14,6 +14,7 @@ from iris_proto import cluster_pb2, job_pb2
 from iris.cli.fake_person import FakePerson
 from iris.cli.main import run_command_line
 from iris.client.fake_controller import TOKEN, FakeController
+from iris.lifecycle.state_folder import StateFolder
 
 
 class RunningController:
@@ -116,18 +117,70 @@ def test_mistakes_of_ours_are_not_thrown_at_people(
 
 
 def test_list(person: FakePerson, controller: RunningController) -> None:
-    controller.put(a_job("one"))
+    batch = a_job("one")
+    batch.spec.priority = job_pb2.BATCH
+    controller.put(batch)
     controller.put(a_job("two", job_pb2.JOB_SUCCEEDED))
     assert iris(person, controller, "job", "list") == 0
     rows = [row.split() for row in person.stdout.splitlines()]
-    assert rows[0] == ["JOB", "STATE", "TASKS", "SUBMITTED", "RAN", "COMMAND"]
-    assert rows[1] == ["/ann/two", "succeeded", "1", "python3", "train.py"]
-    assert rows[2] == ["/ann/one", "running", "1", "python3", "train.py"]
+    assert rows[0] == ["JOB", "BAND", "STATE", "TASKS", "SUBMITTED", "RAN", "COMMAND"]
+    assert rows[1] == ["/ann/two", "interactive", "succeeded", "1", "python3", "train.py"]
+    assert rows[2] == ["/ann/one", "batch", "running", "1", "python3", "train.py"]
 
 
 def test_an_empty_list(person: FakePerson, controller: RunningController) -> None:
     assert iris(person, controller, "job", "list") == 0
     assert (person.stdout, person.stderr) == ("", "iris: no jobs\n")
+
+
+def waiting(controller: RunningController) -> None:
+    """The controller explains that a task of the job waits."""
+    explanation = job_pb2.JobExplanation(
+        job_id="/ann/train", state=job_pb2.JOB_RUNNING, band=job_pb2.BATCH
+    )
+    explanation.counts.add(state=job_pb2.TASK_PENDING, tasks=3)
+    group = explanation.waiting.add(tasks=2, first_index=1)
+    group.reason.code = job_pb2.BUDGET_EXHAUSTED
+    group.reason.subject = "cpu"
+    controller.fake.explanations["/ann/train"] = explanation
+
+
+def test_status_and_explain_say_the_same_of_why_it_waits(
+    person: FakePerson, controller: RunningController
+) -> None:
+    controller.put(a_job())
+    waiting(controller)
+    said = "  2 tasks wait, task 1 first: the user's budget is used up (cpu)"
+    for times, command in enumerate(("status", "explain"), start=1):
+        assert iris(person, controller, "job", command, "train") == 0
+        assert person.stdout.splitlines().count(said) == times
+
+
+def test_status_shows_where_a_job_may_run_and_its_limits(
+    person: FakePerson, controller: RunningController
+) -> None:
+    job = a_job()
+    job.spec.priority = job_pb2.PRODUCTION
+    job.spec.constraints.add(attribute="zone", op=job_pb2.EQ, values=["a"])
+    job.spec.constraints.add(attribute="memory-gb", op=job_pb2.GE, values=["64"], preferred=True)
+    job.spec.tolerations.add(key="spot")
+    job.spec.tolerations.add(key="team", value="vision")
+    job.spec.timeout.FromSeconds(7200)
+    job.spec.scheduling_timeout.FromSeconds(90)
+    job.spec.max_task_failures = 2
+    job.retries = 5
+    controller.put(job)
+    assert iris(person, controller, "job", "status", "train") == 0
+    facts = {
+        line.partition("  ")[0]: line.partition("  ")[2].strip()
+        for line in person.stdout.splitlines()
+    }
+    assert facts["band"] == "production"
+    assert facts["constraints"] == "zone = a"
+    assert facts["prefers"] == "memory-gb >= 64"
+    assert facts["tolerates"] == "spot; team=vision"
+    assert facts["limits"] == "scheduling timeout 1m30s; timeout 2h; 2 tasks may fail"
+    assert facts["retries"] == "5"
 
 
 def test_status(person: FakePerson, controller: RunningController) -> None:
@@ -186,6 +239,52 @@ def test_cluster_status(person: FakePerson, controller: RunningController) -> No
     assert "machine  2 cores (nothing taken)" in person.stdout
     assert "4 VMs (v5litepod-16)" in person.stdout
     assert "bought tpu-1 for /ann/train" in person.stdout
+
+
+def test_backup_prints_where_it_is(person: FakePerson, controller: RunningController) -> None:
+    assert iris(person, controller, "cluster", "backup") == 0
+    assert person.stdout == "/state/backups/one.db\n"
+    assert person.stderr == "iris: 4 KiB; without bundles and logs\n"
+
+
+def test_restore_needs_to_know_where(person: FakePerson, tmp_path: Path) -> None:
+    assert run_command_line(["cluster", "restore", "x.db"], person.context) == 2
+    assert f"0 clusters have their state in {tmp_path / 'iris'}." in person.stderr
+    for name in ("one", "two"):
+        (tmp_path / "iris" / name).mkdir(parents=True)
+        (tmp_path / "iris" / name / "config.yaml").touch()
+    assert run_command_line(["cluster", "restore", "x.db"], person.context) == 2
+    assert "2 clusters have their state" in person.stderr
+    assert str(tmp_path / "iris" / "two") in person.stderr
+
+
+def test_restoring_an_address_is_refused(person: FakePerson, controller: RunningController) -> None:
+    assert iris(person, controller, "cluster", "restore", "x.db") == 2
+    assert "--state-dir" in person.stderr
+
+
+def test_restore_says_what_became_of_what_was_there(
+    person: FakePerson, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "iris" / "one"
+    folder.mkdir(parents=True)
+    (folder / "config.yaml").touch()
+    asked: list[tuple[Path, Path]] = []
+    kept: list[Path | None] = [folder / "old.db", None]
+
+    def restore(state: StateFolder, path: Path) -> Path | None:
+        asked.append((state.path, path))
+        return kept.pop(0)
+
+    monkeypatch.setattr("iris.cli.cluster_commands.restore_back_up", restore)
+    assert run_command_line(["cluster", "restore", "x.db"], person.context) == 0
+    restored = f"iris: restored {tmp_path / 'x.db'} in {folder}\n"
+    assert person.stderr == f"{restored}iris: what was there is kept: {folder / 'old.db'}\n"
+    other = tmp_path / "other"
+    line = ["cluster", "restore", "/y.db", "--state-dir", "other"]
+    assert run_command_line(line, person.context) == 0
+    assert person.stderr.endswith(f"iris: restored /y.db in {other}\n")
+    assert asked == [(folder, tmp_path / "x.db"), (other, Path("/y.db"))]
 
 
 def test_stopping_an_address_is_refused(person: FakePerson, controller: RunningController) -> None:

@@ -13,13 +13,13 @@ from iris.cli.find_cluster import find_cluster
 from iris.cli.folder import bundle_folder, describe_bundle, size_hint
 from iris.cli.follow import follow_job, last_lines
 from iris.cli.interrupts import Interrupted, Interrupts
-from iris.cli.job_spec import job_spec_of
+from iris.cli.job_spec import existing_job_policy_of, job_spec_of
 from iris.cli.names import default_name, new_job_id, short_name
 from iris.cli.outcome import INTERRUPTED, exit_code_of, failures
 from iris.cli.wording import how_long, job_duration
 from iris.client import Client, JobView, Launched
 from iris.model.ids import JobId
-from iris.model.job import JobSpec
+from iris.model.job import ExistingJobPolicy, JobSpec
 from iris.model.states import JobState
 
 # Of a job that has failed, to find the first one that did.
@@ -43,7 +43,7 @@ async def run_job(flags: JobRun, context: Context) -> int:
             except Interrupted:
                 context.terminal.note("nothing was submitted")
                 return INTERRUPTED
-            launched = await run.launch(job_id, spec)
+            launched = await run.launch(job_id, spec, flags)
             if flags.detach:
                 context.terminal.result(job_id)
                 return 0
@@ -74,14 +74,20 @@ class _Run:
         self._terminal.note(f"{describe_bundle(info, folder)}, {sent}")
         return bundle.digest
 
-    async def launch(self, job_id: JobId, spec: JobSpec) -> Launched:
+    async def launch(self, job_id: JobId, spec: JobSpec, flags: JobRun) -> Launched:
         """Submits it; from here on a Ctrl-C has to cancel it, so this is not interrupted."""
-        launched = await self._client.launch(job_id, spec)
-        said = (
-            "submitted"
-            if launched.created
-            else "was there already, with the same content; following it"
+        policy = existing_job_policy_of(flags)
+        if policy is ExistingJobPolicy.REPLACE:
+            self._terminal.note(f"a job {job_id} that has not ended is ended first")
+        launched = await self._client.launch(
+            job_id, spec, policy=policy, inherit_priority=flags.priority is None
         )
+        if launched.created:
+            said = "submitted"
+        elif policy is ExistingJobPolicy.KEEP:
+            said = "was there already and is kept; following it"
+        else:
+            said = "was there already, with the same content; following it"
         self._terminal.note(Text.assemble((job_id, "bold"), f" {said}"))
         return launched
 
@@ -133,6 +139,7 @@ async def explanation(client: Client, job: JobView, context: Context) -> list[Te
         job,
         context.clock.now(),
         name=short_name(job.job_id, context.user),
+        why=await client.explain(job.job_id),
         last_lines=lines,
         command=context.command,
     )

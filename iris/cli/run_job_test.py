@@ -193,6 +193,35 @@ async def test_the_same_job_again_is_followed(
     assert await running == 0
 
 
+async def test_a_job_that_is_kept_or_replaced(
+    controller: FakeController, person: FakePerson
+) -> None:
+    await run_job(flags(controller, "--detach", "--existing=replace"), person.context)
+    assert f"iris: a job {JOB} that has not ended is ended first\n" in person.stderr
+    await run_job(flags(controller, "--detach", "--existing=keep"), person.context)
+    assert f"iris: {JOB} was there already and is kept; following it\n" in person.stderr
+    asked = controller.requests["LaunchJob"]
+    assert [request.policy for request in asked] == [
+        job_pb2.EXISTING_JOB_REPLACE,
+        job_pb2.EXISTING_JOB_KEEP,
+    ]
+
+
+@pytest.mark.parametrize(
+    ("more", "band"),
+    [
+        ((), job_pb2.PRIORITY_BAND_UNSPECIFIED),
+        (("--priority=interactive",), job_pb2.INTERACTIVE),
+        (("--priority=production",), job_pb2.PRODUCTION),
+    ],
+)
+async def test_a_band_is_said_or_left_open(
+    controller: FakeController, person: FakePerson, more: tuple[str, ...], band: int
+) -> None:
+    await run_job(flags(controller, "--detach", *more), person.context)
+    assert controller.requests["LaunchJob"][0].spec.priority == band
+
+
 async def test_a_name_that_is_taken(controller: FakeController, person: FakePerson) -> None:
     await run_job(flags(controller, "--detach"), person.context)
     with pytest.raises(AlreadyExists):

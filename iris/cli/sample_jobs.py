@@ -4,10 +4,19 @@ submitted.
 
 from datetime import UTC, datetime, timedelta
 
-from iris.client import AttemptView, JobView, LogLine, LogStream, TaskView
+from iris.client import (
+    AttemptView,
+    ExplanationView,
+    JobView,
+    LogLine,
+    LogStream,
+    TaskView,
+    WaitingTasks,
+)
 from iris.model.ids import AttemptUid, JobId, TaskId, WorkerId
 from iris.model.job import Entrypoint, JobSpec
 from iris.model.pending import PendingReason
+from iris.model.priority import PriorityBand
 from iris.model.resources import MIB, Resources
 from iris.model.states import JobState, TaskState
 
@@ -81,6 +90,31 @@ def job(
         counts=tuple(counts.items()),
         tasks=tasks,
         version=1,
+    )
+
+
+def why(
+    view: JobView,
+    *,
+    next_retry: float | None = None,
+    unschedulable: float | None = None,
+    times_out: float | None = None,
+) -> ExplanationView:
+    """What a controller says of the job: tasks that wait for the same reason as one group."""
+    groups: dict[PendingReason, list[int]] = {}
+    for one in view.tasks:
+        if one.pending is not None:
+            groups.setdefault(one.pending, []).append(one.index)
+    return ExplanationView(
+        view.job_id,
+        view.state,
+        PriorityBand.INTERACTIVE,
+        view.counts,
+        tuple(WaitingTasks(reason, len(found), found[0]) for reason, found in groups.items()),
+        view.error,
+        next_retry_at=None if next_retry is None else at(next_retry),
+        unschedulable_at=None if unschedulable is None else at(unschedulable),
+        times_out_at=None if times_out is None else at(times_out),
     )
 
 

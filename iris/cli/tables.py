@@ -1,12 +1,14 @@
 """Jobs, tasks and clusters as tables."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 
 from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from iris.cli.explain import why_lines
 from iris.cli.progress import counts_text, state_text, task_detail
 from iris.cli.wording import (
     STATE_STYLES,
@@ -18,7 +20,10 @@ from iris.cli.wording import (
     plural,
     printable,
 )
-from iris.client import ClusterView, JobView, ScaleGroupView, TaskView
+from iris.client import ClusterView, ExplanationView, JobView, ScaleGroupView, TaskView
+from iris.config.quantities import format_duration
+from iris.model.constraints import preferred, required
+from iris.model.job import JobSpec
 from iris.model.resources import Resources
 
 _DECISIONS_SHOWN = 8
@@ -26,11 +31,12 @@ _DECISIONS_SHOWN = 8
 
 def job_table(jobs: Sequence[JobView], now: datetime) -> Table:
     """One line for each job."""
-    table = _table("JOB", "STATE", "TASKS", "SUBMITTED", "RAN", "COMMAND")
+    table = _table("JOB", "BAND", "STATE", "TASKS", "SUBMITTED", "RAN", "COMMAND")
     for job in jobs:
         ran = job_duration(job, now)
         table.add_row(
             Text(job.job_id, style="bold"),
+            job.spec.priority.value,
             Text(job.state.value, style=STATE_STYLES[job.state]),
             counts_text(job) if job.spec.replicas > 1 else Text("1"),
             f"{how_long(now - job.submitted_at)} ago" if job.submitted_at else "",
@@ -45,8 +51,8 @@ def job_table(jobs: Sequence[JobView], now: datetime) -> Table:
     return table
 
 
-def job_details(job: JobView, now: datetime) -> list[RenderableType]:
-    """A job, then its tasks."""
+def job_details(job: JobView, why: ExplanationView, now: datetime) -> list[RenderableType]:
+    """A job, why it stands where it does, then its tasks."""
     spec = job.spec
     ran = job_duration(job, now)
     facts = [
@@ -55,24 +61,51 @@ def job_details(job: JobView, now: datetime) -> list[RenderableType]:
         ("command", Text(command_text(spec.entrypoint.argv))),
         ("each task", Text(str(spec.resources))),
         ("gang by", Text(spec.gang.group_by if spec.gang else "")),
-        ("constraints", Text("; ".join(map(str, spec.constraints)))),
+        *_placing_facts(spec),
         ("bundle", Text(spec.bundle_digest)),
         ("submitted", Text(_moment(job.submitted_at))),
         ("started", Text(_moment(job.started_at))),
         ("ended", Text(_moment(job.finished_at))),
         ("ran", Text(how_long(ran) if ran is not None else "")),
+        ("retries", Text(f"{job.retries:,}" if job.retries else "")),
         ("error", Text(printable(job.error), style="red")),
     ]
     tasks = _table("TASK", "STATE", "WORKER", "ATTEMPT", "RAN", "DETAIL")
     for task in job.tasks:
         tasks.add_row(*_task_row(task, now))
-    parts: list[RenderableType] = [_facts(facts), Text(""), tasks]
+    parts: list[RenderableType] = [_facts(facts), Text("")]
+    # Its error stands among the facts already.
+    reasons = why_lines(replace(why, error=""), now)
+    if reasons:
+        parts += [*reasons, Text("")]
+    parts.append(tasks)
     left = spec.replicas - len(job.tasks)
     if left > 0:
         parts.append(
             Text(f"and {plural(left, 'more task')}: {counts_text(job).plain} in all", style="dim")
         )
     return parts
+
+
+def _placing_facts(spec: JobSpec) -> list[tuple[str, Text]]:
+    """Where it may run, and when it is given up."""
+    limits = [
+        f"{name} {format_duration(limit)}"
+        for name, limit in (
+            ("scheduling timeout", spec.scheduling_timeout),
+            ("timeout", spec.timeout),
+        )
+        if limit is not None
+    ]
+    if spec.max_task_failures:
+        limits.append(f"{plural(spec.max_task_failures, 'task')} may fail")
+    return [
+        ("band", Text(spec.priority.value)),
+        ("constraints", Text("; ".join(map(str, required(spec.constraints))))),
+        ("prefers", Text("; ".join(map(str, preferred(spec.constraints))))),
+        ("tolerates", Text("; ".join(map(str, spec.tolerations)))),
+        ("limits", Text("; ".join(limits))),
+    ]
 
 
 def _task_row(task: TaskView, now: datetime) -> list[RenderableType]:

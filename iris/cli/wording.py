@@ -88,7 +88,12 @@ def brief(reason: PendingReason) -> str:
 
 
 _PASSING = frozenset(
-    {PendingCode.WAITING_FOR_SCHEDULER, PendingCode.LAUNCHING_CAPACITY, PendingCode.RETRY_DELAY}
+    {
+        PendingCode.WAITING_FOR_SCHEDULER,
+        PendingCode.LAUNCHING_CAPACITY,
+        PendingCode.RETRY_DELAY,
+        PendingCode.WAITS_FOR_STOP,
+    }
 )
 
 

@@ -3,9 +3,11 @@
 from iris.client.client import Client, ClientOptions
 from iris.client.views import (
     AttemptView,
+    BackUpView,
     BudgetView,
     ClusterView,
     DecisionView,
+    ExplanationView,
     HealthView,
     JobView,
     Launched,
@@ -15,16 +17,19 @@ from iris.client.views import (
     TaskView,
     UploadedBundle,
     UsageView,
+    WaitingTasks,
     WorkerView,
 )
 
 __all__ = [
     "AttemptView",
+    "BackUpView",
     "BudgetView",
     "Client",
     "ClientOptions",
     "ClusterView",
     "DecisionView",
+    "ExplanationView",
     "HealthView",
     "JobView",
     "Launched",
@@ -34,5 +39,6 @@ __all__ = [
     "TaskView",
     "UploadedBundle",
     "UsageView",
+    "WaitingTasks",
     "WorkerView",
 ]

@@ -18,14 +18,31 @@ from iris.client.calls import call_errors
 from iris.client.log_positions import LogPositions
 from iris.client.retry import Jitter, Patience, call_with_retries
 from iris.client.streams import read_through_breaks
-from iris.client.views import ClusterView, HealthView, JobView, Launched, LogLine, UploadedBundle
-from iris.client.views_from_proto import cluster_view, health_view, job_view, log_lines
+from iris.client.views import (
+    BackUpView,
+    ClusterView,
+    ExplanationView,
+    HealthView,
+    JobView,
+    Launched,
+    LogLine,
+    UploadedBundle,
+)
+from iris.client.views_from_proto import (
+    back_up_view,
+    cluster_view,
+    explanation_view,
+    health_view,
+    job_view,
+    log_lines,
+)
 from iris.host.clock import Clock, SystemClock
+from iris.host.ids import IdSource, RandomIds
 from iris.model.errors import DeadlineExceeded
 from iris.model.ids import JobId, parse_job_id, parse_job_or_task_id
-from iris.model.job import JobSpec
+from iris.model.job import ExistingJobPolicy, JobSpec
 from iris.rpc.channels import open_channel
-from iris.rpc.convert_job import job_spec_to_proto
+from iris.rpc.convert_job import EXISTING_JOB_POLICIES, job_spec_to_proto
 from iris.rpc.convert_values import timestamp_to_proto
 
 T = TypeVar("T")
@@ -42,7 +59,8 @@ class ClientOptions:
         retry_for: For all attempts of a call together, while the controller cannot be reached.
         reconnect_for: How long a broken stream is begun anew before it is given up.
         stream_timeout: After this long a stream is begun anew in any case; nobody notices.
-        transfer_timeout: For sending a bundle.
+        transfer_timeout: For sending a bundle, and for a back-up.
+        replace_timeout: For launching a job that takes the place of one, which has to end first.
     """
 
     call_timeout: timedelta = timedelta(seconds=10)
@@ -50,10 +68,12 @@ class ClientOptions:
     reconnect_for: timedelta = timedelta(seconds=60)
     stream_timeout: timedelta = timedelta(minutes=10)
     transfer_timeout: timedelta = timedelta(minutes=15)
+    replace_timeout: timedelta = timedelta(minutes=5)
 
 
 _DEFAULT_OPTIONS = ClientOptions()
 _SYSTEM_CLOCK = SystemClock()
+_RANDOM_IDS = RandomIds()
 
 
 class Client:
@@ -72,6 +92,7 @@ class Client:
         options: ClientOptions,
         clock: Clock,
         jitter: Jitter,
+        ids: IdSource,
     ) -> None:
         """See `connect`."""
         self.address = address
@@ -80,6 +101,7 @@ class Client:
         self._options = options
         self._clock = clock
         self._jitter = jitter
+        self._ids = ids
 
     @classmethod
     @asynccontextmanager
@@ -91,31 +113,60 @@ class Client:
         options: ClientOptions = _DEFAULT_OPTIONS,
         clock: Clock = _SYSTEM_CLOCK,
         jitter: Jitter = random.uniform,
+        ids: IdSource = _RANDOM_IDS,
     ) -> AsyncIterator["Client"]:
         """A client of the controller at `host:port`. The connection is made by the first call and
         closed at the end.
         """
         channel = open_channel(address, token)
         try:
-            yield cls(channel, address, options, clock, jitter)
+            yield cls(channel, address, options, clock, jitter, ids)
         finally:
             await channel.close(None)
 
-    async def launch(self, job_id: JobId, spec: JobSpec) -> Launched:
+    async def launch(
+        self,
+        job_id: JobId,
+        spec: JobSpec,
+        *,
+        policy: ExistingJobPolicy = ExistingJobPolicy.ERROR,
+        inherit_priority: bool = False,
+    ) -> Launched:
         """Submits a job; once this returns, the job survives the controller's crash.
 
-        Raises AlreadyExists when the name is taken by a different job.
+        However often the controller has to be asked for it, this makes one job at most. Raises
+        AlreadyExists when the name is taken by a different job and `policy` does not say what to do
+        about that.
+
+        Args:
+            inherit_priority: The job's band is its parent's, if it is a child, and the default
+                otherwise; the spec's does not count.
         """
         request = controller_pb2.LaunchJobRequest(
-            job_id=parse_job_id(job_id), spec=job_spec_to_proto(spec)
+            job_id=parse_job_id(job_id),
+            spec=job_spec_to_proto(spec),
+            request_id=self._ids.fresh("launch"),
+            policy=EXISTING_JOB_POLICIES.to_proto(policy),
         )
-        answer = await self._call("LaunchJob", self._jobs.LaunchJob, request)
+        if inherit_priority:
+            request.spec.ClearField("priority")
+        # The old job's end may take its time.
+        patient = policy is ExistingJobPolicy.REPLACE
+        within = self._options.replace_timeout if patient else None
+        answer = await self._call(
+            "LaunchJob", self._jobs.LaunchJob, request, within=within, each_within=within
+        )
         return Launched(job_view(answer.job), answer.created)
 
     async def get(self, job_id: JobId, *, max_tasks: int = 0) -> JobView:
         """A job now. `max_tasks` are described one by one (0: the server's default)."""
         request = controller_pb2.GetJobRequest(job_id=parse_job_id(job_id), max_tasks=max_tasks)
         return job_view(await self._call("GetJob", self._jobs.GetJob, request))
+
+    async def explain(self, job_id: JobId) -> ExplanationView:
+        """Where a job stands and why."""
+        request = controller_pb2.ExplainJobRequest(job_id=parse_job_id(job_id))
+        return explanation_view(await self._call("ExplainJob", self._jobs.ExplainJob, request))
 
     async def list_jobs(
         self, prefix: str = "", *, active_only: bool = False, limit: int = 100
@@ -240,6 +291,17 @@ class Client:
         request = controller_pb2.GetClusterStatusRequest()
         answer = await self._call("GetClusterStatus", self._jobs.GetClusterStatus, request)
         return cluster_view(answer)
+
+    async def back_up(self) -> BackUpView:
+        """Has the controller write a consistent copy of its database into its state folder, while
+        it runs. A call that is made again after a break leaves two.
+        """
+        within = self._options.transfer_timeout
+        request = controller_pb2.BackUpRequest()
+        answer = await self._call(
+            "BackUp", self._jobs.BackUp, request, within=within, each_within=within
+        )
+        return back_up_view(answer)
 
     async def health(self, timeout: timedelta = timedelta(seconds=5)) -> HealthView:
         """Whether the controller is well. Needs no token; asked once, so that the answer is about

@@ -6,7 +6,7 @@ import asyncio
 import socket
 from collections.abc import AsyncIterator
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -16,6 +16,7 @@ from iris_proto import job_pb2
 from iris.bundle import BundleInfo
 from iris.client.client import Client, ClientOptions
 from iris.client.fake_controller import TOKEN, Cut, FakeController
+from iris.client.views import BackUpView, ExplanationView, WaitingTasks
 from iris.model.errors import (
     AlreadyExists,
     DeadlineExceeded,
@@ -25,10 +26,13 @@ from iris.model.errors import (
     Unavailable,
 )
 from iris.model.ids import JobId, parse_job_id
-from iris.model.job import Entrypoint, JobSpec
+from iris.model.job import Entrypoint, ExistingJobPolicy, JobSpec
+from iris.model.pending import PendingCode, PendingReason
+from iris.model.priority import PriorityBand
 from iris.model.resources import Resources
 from iris.model.states import JobState, TaskState
-from iris.rpc.convert_job import job_spec_to_proto
+from iris.rpc.convert_job import job_spec_to_proto, pending_reason_to_proto
+from iris.rpc.convert_values import timestamp_to_proto
 from iris.testing.eventually import assert_eventually
 
 JOB = parse_job_id("/ann/train")
@@ -70,6 +74,90 @@ class TestCalls:
         with pytest.raises(AlreadyExists, match="is another job") as caught:
             await client.launch(JOB, replace(SPEC, replicas=2))
         assert caught.value.hint == "Choose another name."
+
+    async def test_each_launch_has_a_name_and_keeps_it_when_it_is_made_again(
+        self, client: Client, controller: FakeController
+    ) -> None:
+        controller.cuts["LaunchJob"] = [(0, Cut.UNAVAILABLE)]
+        await client.launch(JOB, SPEC)
+        await client.launch(JOB, SPEC)
+        first, again, second = (request.request_id for request in controller.requests["LaunchJob"])
+        assert first == again != second
+        assert first
+        assert second
+
+    async def test_what_happens_to_a_job_of_that_name_is_said(
+        self, client: Client, controller: FakeController
+    ) -> None:
+        for policy in ExistingJobPolicy:
+            await client.launch(JOB, SPEC, policy=policy)
+        assert [request.policy for request in controller.requests["LaunchJob"]] == [
+            job_pb2.EXISTING_JOB_ERROR,
+            job_pb2.EXISTING_JOB_KEEP,
+            job_pb2.EXISTING_JOB_REPLACE,
+        ]
+
+    async def test_replacing_a_job_may_take_longer_than_a_call(
+        self, client: Client, controller: FakeController
+    ) -> None:
+        for policy in ExistingJobPolicy:
+            await client.launch(JOB, SPEC, policy=policy)
+        *short, long = controller.seconds["LaunchJob"]
+        assert max(short) < 11
+        assert 100 < long < 310
+
+    async def test_a_band_is_the_spec_s_or_left_open(
+        self, client: Client, controller: FakeController
+    ) -> None:
+        spec = replace(SPEC, priority=PriorityBand.BATCH)
+        await client.launch(JOB, spec)
+        await client.launch(parse_job_id("/ann/other"), spec, inherit_priority=True)
+        assert [request.spec.priority for request in controller.requests["LaunchJob"]] == [
+            job_pb2.BATCH,
+            job_pb2.PRIORITY_BAND_UNSPECIFIED,
+        ]
+
+    async def test_where_a_job_stands_and_why(
+        self, client: Client, controller: FakeController
+    ) -> None:
+        await controller.put_job(a_job())
+        submitted = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+        reason = PendingReason(PendingCode.BUDGET_EXHAUSTED, "cpu", "2 cores", "1 core")
+        controller.explanations[JOB] = job_pb2.JobExplanation(
+            job_id=JOB,
+            state=job_pb2.JOB_RUNNING,
+            band=job_pb2.PRODUCTION,
+            counts=[
+                job_pb2.TaskCount(state=job_pb2.TASK_PENDING, tasks=3),
+                job_pb2.TaskCount(state=job_pb2.TASK_RUNNING, tasks=0),
+            ],
+            waiting=[
+                job_pb2.WaitingTasks(reason=pending_reason_to_proto(reason), tasks=3, first_index=7)
+            ],
+            retries=2,
+            submitted_at=timestamp_to_proto(submitted),
+            times_out_at=timestamp_to_proto(submitted + timedelta(hours=1)),
+            summary="3 tasks wait",
+            parent="/ann/whole",
+        )
+        seen = await client.explain(JOB)
+        assert seen == ExplanationView(
+            JOB,
+            JobState.RUNNING,
+            PriorityBand.PRODUCTION,
+            counts=((TaskState.PENDING, 3),),
+            waiting=(WaitingTasks(reason, 3, 7),),
+            submitted_at=submitted,
+            times_out_at=submitted + timedelta(hours=1),
+            retries=2,
+            summary="3 tasks wait",
+            parent=parse_job_id("/ann/whole"),
+        )
+        with pytest.raises(NotFound):
+            await client.explain(parse_job_id("/ann/nothing"))
+
+    async def test_a_back_up_says_where_it_is(self, client: Client) -> None:
+        assert await client.back_up() == BackUpView("/state/backups/one.db", 4096)
 
     @pytest.mark.parametrize("how", [Cut.UNAVAILABLE, Cut.CANCELLED])
     async def test_a_call_is_made_again_while_the_controller_is_away(

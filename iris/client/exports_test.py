@@ -6,11 +6,13 @@ import iris.client
 def test_the_public_names() -> None:
     assert sorted(iris.client.__all__) == [
         "AttemptView",
+        "BackUpView",
         "BudgetView",
         "Client",
         "ClientOptions",
         "ClusterView",
         "DecisionView",
+        "ExplanationView",
         "HealthView",
         "JobView",
         "Launched",
@@ -20,6 +22,7 @@ def test_the_public_names() -> None:
         "TaskView",
         "UploadedBundle",
         "UsageView",
+        "WaitingTasks",
         "WorkerView",
     ]
     for name in iris.client.__all__:

@@ -52,16 +52,19 @@ class FakeController(
         requests: Method -> what was asked, in order.
         cuts: Method -> (messages that are still sent, how it then fails), one for each of the next
             calls.
+        seconds: Method -> how much time each unary call was given.
     """
 
     jobs: dict[str, job_pb2.JobStatus] = field(default_factory=dict)
     logs: dict[tuple[str, int], list[job_pb2.LogLine]] = field(
         default_factory=lambda: defaultdict(list)
     )
+    explanations: dict[str, job_pb2.JobExplanation] = field(default_factory=dict)
     bundles: dict[str, bytes] = field(default_factory=dict)
     status: cluster_pb2.ClusterStatus = field(default_factory=cluster_pb2.ClusterStatus)
     requests: dict[str, list[Any]] = field(default_factory=lambda: defaultdict(list))
     cuts: dict[str, list[tuple[int, Cut]]] = field(default_factory=lambda: defaultdict(list))
+    seconds: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
     address: str = ""
 
     def __post_init__(self) -> None:
@@ -137,6 +140,7 @@ class FakeController(
     async def _begin(self, method: str, request: object, context: Context) -> None:
         """Records a unary call, and makes it fail if it is to."""
         self.requests[method].append(request)
+        self.seconds[method].append(context.time_remaining())
         if self.cuts[method]:
             await self._cut_now(self.cuts[method].pop(0)[1], context)
 
@@ -145,6 +149,8 @@ class FakeController(
     ) -> controller_pb2.LaunchJobResponse:
         await self._begin("LaunchJob", request, context)
         old = self.jobs.get(request.job_id)
+        if request.policy == job_pb2.EXISTING_JOB_REPLACE:
+            old = None
         if old is not None and old.spec != request.spec:
             raise AlreadyExists(f"{request.job_id} is another job.", hint="Choose another name.")
         if old is None:
@@ -160,6 +166,25 @@ class FakeController(
     ) -> job_pb2.JobStatus:
         await self._begin("GetJob", request, context)
         return self._find(request.job_id)
+
+    async def ExplainJob(
+        self, request: controller_pb2.ExplainJobRequest, context: Context
+    ) -> job_pb2.JobExplanation:
+        await self._begin("ExplainJob", request, context)
+        job = self._find(request.job_id)
+        return self.explanations.get(job.job_id) or job_pb2.JobExplanation(
+            job_id=job.job_id,
+            state=job.state,
+            band=job.spec.priority or job_pb2.INTERACTIVE,
+            counts=job.counts,
+            error=job.error,
+        )
+
+    async def BackUp(
+        self, request: controller_pb2.BackUpRequest, context: Context
+    ) -> controller_pb2.BackUpResponse:
+        await self._begin("BackUp", request, context)
+        return controller_pb2.BackUpResponse(path="/state/backups/one.db", bytes=4096)
 
     async def ListJobs(
         self, request: controller_pb2.ListJobsRequest, context: Context

@@ -10,6 +10,7 @@ from iris.model.fleet import Slice
 from iris.model.ids import AttemptUid, JobId, SliceId, TaskId, WorkerId
 from iris.model.job import JobSpec
 from iris.model.pending import PendingReason
+from iris.model.priority import PriorityBand
 from iris.model.resources import Resources
 from iris.model.states import JobState, TaskState
 
@@ -33,6 +34,7 @@ class AttemptView:
         exit_code: None while it runs, and for one that a signal ended or that never started.
         error: Why it ended badly, where the exit code does not say it.
         logs_complete: False when it ended before all of its log lines had arrived.
+        stop_reason: Why it was told to stop; empty if it was not.
     """
 
     attempt_uid: AttemptUid
@@ -48,6 +50,7 @@ class AttemptView:
     usage: UsageView | None = None
     logs_complete: bool = True
     ports: tuple[tuple[str, int], ...] = ()
+    stop_reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +79,8 @@ class JobView:
         counts: How many of its tasks are in each state; covers all tasks, no zeros.
         tasks: Those that were asked for, by index; none in lists of jobs.
         version: Grows with every change of the job.
+        placed_at: When its first task was first placed.
+        retries: Over all tasks.
     """
 
     job_id: JobId
@@ -88,6 +93,8 @@ class JobView:
     counts: tuple[tuple[TaskState, int], ...] = ()
     tasks: tuple[TaskView, ...] = ()
     version: int = 0
+    placed_at: datetime | None = None
+    retries: int = 0
 
     def count(self, *states: TaskState) -> int:
         """How many tasks are in one of these states."""
@@ -95,8 +102,58 @@ class JobView:
 
 
 @dataclass(frozen=True, slots=True)
+class WaitingTasks:
+    """Tasks of a job that wait for one and the same reason; `first_index` is the first of them."""
+
+    reason: PendingReason
+    tasks: int
+    first_index: int
+
+
+@dataclass(frozen=True, slots=True)
+class ExplanationView:
+    """Where a job stands and why.
+
+    Attributes:
+        counts: How many of its tasks are in each state; no zeros.
+        waiting: Why tasks wait.
+        error: Why it did not succeed, or is being ended.
+        next_retry_at: When the next of its delayed retries may start.
+        unschedulable_at: When a task that has never been placed makes it UNSCHEDULABLE.
+        times_out_at: When it has had its time.
+        summary: All of it in one sentence.
+        parent: The job that it ends with; None for one that has no parent, or outlives it.
+    """
+
+    job_id: JobId
+    state: JobState
+    band: PriorityBand
+    counts: tuple[tuple[TaskState, int], ...] = ()
+    waiting: tuple[WaitingTasks, ...] = ()
+    error: str = ""
+    submitted_at: datetime | None = None
+    placed_at: datetime | None = None
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    next_retry_at: datetime | None = None
+    unschedulable_at: datetime | None = None
+    times_out_at: datetime | None = None
+    retries: int = 0
+    summary: str = ""
+    parent: JobId | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BackUpView:
+    """A copy of a controller's database, on the controller's machine."""
+
+    path: str
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
 class Launched:
-    """A submitted job. `created` is False when it was there already, with the same spec."""
+    """A submitted job. `created` is False when it was there already."""
 
     job: JobView
     created: bool

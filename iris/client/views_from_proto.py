@@ -2,15 +2,18 @@
 Iris cannot read.
 """
 
+from collections.abc import Iterable
 from datetime import UTC, datetime
 
 from iris_proto import cluster_pb2, controller_pb2, job_pb2
 
 from iris.client.views import (
     AttemptView,
+    BackUpView,
     BudgetView,
     ClusterView,
     DecisionView,
+    ExplanationView,
     HealthView,
     JobView,
     LogLine,
@@ -18,13 +21,16 @@ from iris.client.views import (
     ScaleGroupView,
     TaskView,
     UsageView,
+    WaitingTasks,
     WorkerView,
 )
 from iris.model.fleet import ManagedVm, Slice
 from iris.model.ids import AttemptUid, JobId, SliceId, TaskId, WorkerId
+from iris.model.states import TaskState
 from iris.rpc.convert_fleet import VM_STATES
 from iris.rpc.convert_job import (
     JOB_STATES,
+    PRIORITY_BANDS,
     TASK_STATES,
     job_spec_from_proto,
     pending_reason_from_proto,
@@ -46,13 +52,42 @@ def job_view(message: job_pb2.JobStatus) -> JobView:
         submitted_at=timestamp_from_proto(message, "submitted_at"),
         started_at=timestamp_from_proto(message, "started_at"),
         finished_at=timestamp_from_proto(message, "finished_at"),
-        counts=tuple(
-            (TASK_STATES.from_proto(count.state), count.tasks)
-            for count in message.counts
-            if count.tasks
-        ),
+        counts=_counts(message.counts),
         tasks=tuple(_task_view(task) for task in message.tasks),
         version=message.version,
+        placed_at=timestamp_from_proto(message, "placed_at"),
+        retries=message.retries,
+    )
+
+
+def explanation_view(message: job_pb2.JobExplanation) -> ExplanationView:
+    """Where a job stands and why."""
+    return ExplanationView(
+        job_id=JobId(message.job_id),
+        state=JOB_STATES.from_proto(message.state),
+        band=PRIORITY_BANDS.from_proto(message.band),
+        counts=_counts(message.counts),
+        waiting=tuple(
+            WaitingTasks(pending_reason_from_proto(group.reason), group.tasks, group.first_index)
+            for group in message.waiting
+        ),
+        error=message.error,
+        submitted_at=timestamp_from_proto(message, "submitted_at"),
+        placed_at=timestamp_from_proto(message, "placed_at"),
+        started_at=timestamp_from_proto(message, "started_at"),
+        finished_at=timestamp_from_proto(message, "finished_at"),
+        next_retry_at=timestamp_from_proto(message, "next_retry_at"),
+        unschedulable_at=timestamp_from_proto(message, "unschedulable_at"),
+        times_out_at=timestamp_from_proto(message, "times_out_at"),
+        retries=message.retries,
+        summary=message.summary,
+        parent=JobId(message.parent) if message.parent else None,
+    )
+
+
+def _counts(counts: Iterable[job_pb2.TaskCount]) -> tuple[tuple[TaskState, int], ...]:
+    return tuple(
+        (TASK_STATES.from_proto(count.state), count.tasks) for count in counts if count.tasks
     )
 
 
@@ -83,6 +118,7 @@ def _attempt_view(message: job_pb2.AttemptStatus) -> AttemptView:
         usage=_usage_view(message.usage) if message.HasField("usage") else None,
         logs_complete=message.logs_complete,
         ports=tuple(sorted(message.ports.items())),
+        stop_reason=message.stop_reason,
     )
 
 
@@ -210,3 +246,8 @@ def health_view(message: controller_pb2.HealthResponse) -> HealthView:
         healthy=message.healthy,
         problem=message.problem,
     )
+
+
+def back_up_view(message: controller_pb2.BackUpResponse) -> BackUpView:
+    """A back-up that was made."""
+    return BackUpView(message.path, message.bytes)

@@ -76,7 +76,8 @@ def _group_problem(group: ScaleGroup, budget: Resources) -> str:
 
 
 def _own(group: ScaleGroup) -> Resources:
-    # Chips are simulated: a machine has as many as its groups say.
+    # Chips are simulated: a machine has as many as its groups say. Ports are leased one by one, from
+    # more than all groups together will ever need.
     return Resources(group.vm.cpu_millis, group.vm.memory_bytes, group.vm.disk_bytes)
 
 

@@ -35,7 +35,7 @@ def _mapping(message: Message) -> dict[str, Plain]:
             case Container.MAP:
                 if value:
                     written[name] = {key: _value(schema, value[key]) for key in sorted(value)}
-            case Container.SINGLE if schema.kind in (Kind.MESSAGE, Kind.DURATION):
+            case Container.SINGLE if schema.tells_unset:
                 if message.HasField(name):
                     written[name] = _value(schema, value)
             case Container.SINGLE:

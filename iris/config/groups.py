@@ -4,6 +4,7 @@ from iris_proto import config_pb2
 
 from iris.model.fleet import ATTRIBUTE_ZONE, ScaleGroup
 from iris.model.resources import Resources, accelerators_of
+from iris.model.taints import TAINT_PREFIX
 from iris.model.tpu import tpu_topology
 
 TPU = "tpu"
@@ -29,6 +30,7 @@ def scale_group(name: str, config: config_pb2.ScaleGroupConfig) -> ScaleGroup:
         vms, chips = topology.vms, topology.chips_per_vm
     platform = config.provider.WhichOneof("kind") or ""
     attributes = dict(config.attributes)
+    attributes.update({TAINT_PREFIX + key: value for key, value in config.taints.items()})
     if config.zones:
         # A simulated machine lives in the first zone its group may use; a real platform says where
         # it bought each slice.
@@ -41,6 +43,7 @@ def scale_group(name: str, config: config_pb2.ScaleGroupConfig) -> ScaleGroup:
             memory_bytes=config.vm.memory,
             disk_bytes=config.vm.disk,
             accelerators=accelerators_of({accelerator_kind(config): chips} if chips else {}),
+            ports=config.vm.ports,
         ),
         vms_per_slice=vms,
         min_slices=config.min_slices,

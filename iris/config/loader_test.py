@@ -74,6 +74,8 @@ def _build_schema() -> dict[str, type[Message]]:
     _field(root, "cpu", Field.TYPE_INT64, unit=options_pb2.CPU_MILLIS, min=1)
     _field(root, "path", Field.TYPE_STRING, unit=options_pb2.PATH)
     _field(root, "colour", Field.TYPE_ENUM, default="RED").type_name = ".loadertest.Colour"
+    _field(root, "weight", Field.TYPE_DOUBLE, default="1", max=100)
+    _field(root, "offset", Field.TYPE_DOUBLE, min=-2)
     _message_field(root, "pause", ".google.protobuf.Duration", default="1m")
     _message_field(root, "grace", ".google.protobuf.Duration", min=0, max=60)
     _field(root, "words", Field.TYPE_STRING, default="[a, b]").label = Field.LABEL_REPEATED
@@ -114,6 +116,7 @@ def test_what_is_not_named_has_its_default() -> None:
     message = _good("")
     assert message.number == 5
     assert message.size == 1024
+    assert message.weight == 1.0
     assert message.colour == 1
     assert message.pause.ToTimedelta() == timedelta(minutes=1)
     assert list(message.words) == ["a", "b"]
@@ -145,6 +148,11 @@ def test_a_message_with_nothing_in_it(spelling: str) -> None:
         ("text: abc", "text", "abc"),
         ("number: +9", "number", 9),
         ("wide: -9223372036854775808", "wide", -(2**63)),
+        ("weight: 3", "weight", 3.0),
+        ("weight: 0.25", "weight", 0.25),
+        ("weight: 1e-3", "weight", 0.001),
+        ("offset: -1.5", "offset", -1.5),
+        ("offset: 0", "offset", 0.0),
         ("flag: true", "flag", True),
         ("flag: No", "flag", False),
         ("size: 2KiB", "size", 2048),
@@ -190,7 +198,7 @@ def test_messages_in_lists_and_maps() -> None:
         (
             "qqqqqq: 5",
             "c.yaml:1:1: qqqqqq: unknown key 'qqqqqq', valid here: circle, colour, cpu, flag, "
-            "grace, labels, number, path, pause, places, points, size, …",
+            "grace, labels, number, offset, path, pause, places, points, …",
         ),
         ("number: 1\nnumber: 2", "c.yaml:2:1: duplicate key 'number', it stands in line 1 already"),
         ("? [a]\n: 1", "c.yaml:1:3: a key has to be a plain name"),
@@ -213,6 +221,12 @@ def test_messages_in_lists_and_maps() -> None:
             "wide: 9223372036854775808",
             "c.yaml:1:7: wide: 9223372036854775808 is more than the maximum, 9223372036854775807",
         ),
+        ("weight: 0.0", "c.yaml:1:9: weight: 0.0 has to be more than zero"),
+        ("weight: 100.5", "c.yaml:1:9: weight: 100.5 is more than the maximum, 100"),
+        ("offset: -2.01", "c.yaml:1:9: offset: -2.01 is less than the minimum, -2"),
+        ("weight: .inf", "c.yaml:1:9: weight: expected a number, found .inf"),
+        ("weight: heavy", "c.yaml:1:9: weight: expected a number, found 'heavy'"),
+        ("weight: true", "c.yaml:1:9: weight: expected a number, found true"),
         ("flag: 1", "c.yaml:1:7: flag: expected true or false, found 1"),
         ("flag: maybe", "c.yaml:1:7: flag: expected true or false, found 'maybe'"),
         (

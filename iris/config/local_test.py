@@ -15,12 +15,13 @@ controller_vm:
 scale_groups:
   plain:
     provider: {local: {workers: SUBPROCESS}}
-    vm: {cpu: 500m, memory: 256MiB, disk: 2GiB}
+    vm: {cpu: 500m, memory: 256MiB, disk: 2GiB, ports: 7}
     vms_per_slice: 2
     min_slices: 1
     max_slices: 3
     attributes: {rack: b}
     zones: [here, there]
+    taints: {noisy: "very"}
   cards:
     provider: {local: {}}
     accelerator_type: gpu
@@ -37,6 +38,9 @@ scale_groups:
     accelerator_type: tpu
     accelerator_variant: v5litepod-16
     preemptible: true
+scheduling:
+  users: {ada: {weight: 2, budget: {cpu: 4}}}
+retention: {jobs: 1d}
 """
 
 
@@ -54,19 +58,19 @@ def _elsewhere() -> config_pb2.ClusterConfig:
 
 
 def test_groups_in_the_order_in_which_they_are_tried() -> None:
-    small = Resources(1000, GIB, GIB)
+    small = Resources(1000, GIB, GIB, ports=1000)
     assert scale_groups_of(_config()) == (
         ScaleGroup(
             "any-card",
             "local",
-            Resources(1000, GIB, GIB, (("gpu", 1),)),
+            small + Resources(accelerators=(("gpu", 1),)),
             priority=5,
             accelerator_type="gpu",
         ),
         ScaleGroup(
             "cards",
             "local",
-            Resources(1000, GIB, GIB, (("gpu/h100", 8),)),
+            small + Resources(accelerators=(("gpu/h100", 8),)),
             priority=5,
             accelerator_type="gpu",
             accelerator_variant="h100",
@@ -74,11 +78,11 @@ def test_groups_in_the_order_in_which_they_are_tried() -> None:
         ScaleGroup(
             "plain",
             "local",
-            Resources(500, 256 * MIB, 2 * GIB),
+            Resources(500, 256 * MIB, 2 * GIB, ports=7),
             vms_per_slice=2,
             min_slices=1,
             max_slices=3,
-            attributes=(("rack", "b"), ("zone", "here")),
+            attributes=(("rack", "b"), ("taint/noisy", "very"), ("zone", "here")),
         ),
         ScaleGroup(
             "pod",
@@ -117,6 +121,8 @@ def test_everything_is_swapped_and_the_shapes_are_kept() -> None:
     assert local.name == config.name
     assert local.autoscaler == config.autoscaler
     assert local.worker == config.worker
+    assert local.scheduling == config.scheduling
+    assert local.retention == config.retention
     assert make_local_config(local) == local
 
 

@@ -218,6 +218,22 @@ def test_what_cannot_be_a_configuration(text: str, expected: list[str]) -> None:
             "6:7: {a}.attributes.tpu-name: 'tpu-name' is set by Iris itself; choose another name",
         ),
         (
+            "attributes:\n  taint/noisy: x",
+            "6:7: {a}.attributes.taint/noisy: 'taint/noisy' is a taint; write 'noisy' under taints",
+        ),
+        (
+            "taints: {a/b: x}",
+            "5:14: {a}.taints.a/b: 'a/b' does not match [A-Za-z0-9]([A-Za-z0-9._-]{{0,61}}[A-Za-z0-9])?",
+        ),
+        (
+            "taints: {noisy: yes}",
+            '5:21: {a}.taints.noisy: expected text, found yes; write it in quotes: "yes"',
+        ),
+        (
+            "vm: {ports: 70000}",
+            "5:17: {a}.vm.ports: 70000 is more than the maximum, 65535",
+        ),
+        (
             "vm: {cpu: 8}",
             "5:5: {a}.vm: one VM needs 8 cores, this machine's budget is 2 cores; make it smaller, "
             "lend more in controller_vm.local.machine, or set oversubscribe: true there",
@@ -263,6 +279,33 @@ def test_rules_of_a_scale_group(rest: str, expected: str) -> None:
             "worker: {heartbeat_interval: 30s}",
             "c.yaml:2:10: worker.heartbeat_interval: heartbeat_interval has to be less than "
             "lost_after, found 30s and 30s",
+        ),
+        (
+            "scheduling: {default_user: {weight: 0}}",
+            "c.yaml:2:37: scheduling.default_user.weight: 0 has to be more than zero",
+        ),
+        (
+            "scheduling: {default_user: {weight: .5}}",
+            "c.yaml:2:37: scheduling.default_user.weight: expected a number, found .5",
+        ),
+        (
+            "scheduling: {users: {a b: {}}}",
+            "c.yaml:2:22: scheduling.users.a b: 'a b' does not match "
+            "[A-Za-z0-9_][A-Za-z0-9._-]{0,62}",
+        ),
+        (
+            "scheduling: {default_user: {budget: {accelerators: {v5e: 1}}}}",
+            "c.yaml:2:53: scheduling.default_user.budget.accelerators.v5e: 'v5e' does not match "
+            "(tpu|gpu)(/[^/]+)?",
+        ),
+        (
+            "scheduling: {default_user: {budget: {accelerators: {gpu: -1}}}}",
+            "c.yaml:2:58: scheduling.default_user.budget.accelerators.gpu: "
+            "-1 is less than the minimum, 0",
+        ),
+        (
+            "retention: {jobs: 59s}",
+            "c.yaml:2:19: retention.jobs: 59s is less than the minimum, 1m",
         ),
         (
             "submission: {unschedulable: refus}",
@@ -347,6 +390,7 @@ _groups = st.fixed_dictionaries(
                 "cpu": st.integers(1, 10**6).map(format_cpu),
                 "memory": st.integers(1, 2**50).map(format_size),
                 "disk": st.integers(0, 2**50).map(format_size),
+                "ports": st.integers(0, 65535),
             },
         ),
         "vms_per_slice": st.integers(1, 4096),
@@ -355,6 +399,24 @@ _groups = st.fixed_dictionaries(
         "preemptible": st.booleans(),
         "zones": st.lists(st.text(), max_size=3),
         "attributes": st.dictionaries(st.text(min_size=1), st.text(), max_size=3),
+        "taints": st.dictionaries(_names, st.text(), max_size=2),
+    },
+)
+_users = st.fixed_dictionaries(
+    {},
+    optional={
+        "weight": st.floats(1e-9, 1e6) | st.integers(1, 10),
+        # A budget of nothing is another thing than none.
+        "budget": st.fixed_dictionaries(
+            {},
+            optional={
+                "cpu": st.integers(0, 10**6).map(format_cpu),
+                "ports": st.integers(0, 10),
+                "accelerators": st.dictionaries(
+                    st.sampled_from(["gpu", "tpu/v5litepod-16"]), st.integers(0, 2**40)
+                ),
+            },
+        ),
     },
 )
 _configs = st.fixed_dictionaries(
@@ -366,11 +428,27 @@ _configs = st.fixed_dictionaries(
             {},
             optional={"idle_timeout": st.one_of(st.just("0s"), _durations), "interval": _durations},
         ),
+        "scheduling": st.fixed_dictionaries(
+            {},
+            optional={
+                "preemption": st.booleans(),
+                "default_user": _users,
+                "users": st.dictionaries(_names, _users, max_size=2),
+            },
+        ),
         "worker": st.fixed_dictionaries(
             {}, optional={"stop_grace": _durations, "inherit_env": st.lists(st.text(), max_size=3)}
         ),
     },
 )
+
+
+def test_a_budget_of_nothing_is_not_an_unlimited_one() -> None:
+    text = _LOCAL + "scheduling: {default_user: {budget: {cpu: 0, accelerators: {gpu: 0}}}}\n"
+    for config in (_parse(text), _parse(config_to_yaml(_parse(text)))):
+        budget = config.scheduling.default_user.budget
+        assert (budget.HasField("cpu"), budget.HasField("memory")) == (True, False)
+        assert dict(budget.accelerators) == {"gpu": 0}
 
 
 @settings(deadline=None)

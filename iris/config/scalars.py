@@ -17,12 +17,13 @@ from iris.config.yaml_nodes import describe
 from iris.model.errors import InvalidArgument
 from iris.model.resources import format_amount, format_bytes
 
-Value = str | bool | int | timedelta
+Value = str | bool | int | float | timedelta
 
 T = TypeVar("T")
 N = TypeVar("N", int, float)
 
 _INTEGER = re.compile(r"[-+]?(0|[1-9][0-9]*)")
+_NUMBER = re.compile(r"[-+]?[0-9]+(\.[0-9]+)?(e[-+]?[0-9]+)?", re.IGNORECASE)
 _TAG = "tag:yaml.org,2002:"
 _AMOUNT_TAGS = frozenset({f"{_TAG}str", f"{_TAG}int", f"{_TAG}float"})
 _TRUE = frozenset({"true", "yes", "on"})
@@ -91,6 +92,16 @@ def _integer(field: FieldSchema, node: yaml.ScalarNode) -> int:
     return _bounded(field, int(node.value), node)
 
 
+def _number(field: FieldSchema, node: yaml.ScalarNode) -> float:
+    # YAML has more spellings (.5, 1_000, 1:30, .inf, and 1e6 for a text) than people expect.
+    if node.tag not in _AMOUNT_TAGS or not _NUMBER.fullmatch(node.value):
+        raise _wrong_type(field, node)
+    number = float(node.value)
+    if field.minimum is None and number <= 0:
+        raise BadValue(f"{node.value} has to be more than zero")
+    return _bounded(field, number, node)
+
+
 def _amount(parse: Callable[[str], int]) -> Callable[[FieldSchema, yaml.ScalarNode], int]:
     def read(field: FieldSchema, node: yaml.ScalarNode) -> int:
         return _bounded(field, _parsed(parse, field, node), node)
@@ -123,6 +134,7 @@ _READERS: dict[Kind, Callable[[FieldSchema, yaml.ScalarNode], Value]] = {
     Kind.TEXT: _text,
     Kind.BOOL: _bool,
     Kind.INTEGER: _integer,
+    Kind.NUMBER: _number,
     Kind.BYTES: _amount(parse_size),
     Kind.CPU_MILLIS: _amount(parse_cpu),
     Kind.DURATION: _duration,

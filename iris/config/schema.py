@@ -24,6 +24,7 @@ class Kind(Enum):
     TEXT = "text"
     BOOL = "true or false"
     INTEGER = "a whole number"
+    NUMBER = "a number"
     BYTES = "a size such as 512MiB or 64GB"
     CPU_MILLIS = "a number of cores such as 2, 1.5 or 500m"
     PATH = "a path"
@@ -58,6 +59,7 @@ class FieldSchema:
             type.
         maximum: Likewise.
         message: The message's type where kind is MESSAGE.
+        tells_unset: Whether the message says if the field was set at all.
         oneof: The name of the oneof it belongs to; empty if to none.
     """
 
@@ -73,6 +75,7 @@ class FieldSchema:
     message: Descriptor | None
     enum: EnumDescriptor | None
     oneof: str
+    tells_unset: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +128,7 @@ def _field_schema(field: FieldDescriptor) -> FieldSchema:
         message=value.message_type if kind is Kind.MESSAGE else None,
         enum=value.enum_type if kind is Kind.ENUM else None,
         oneof=_oneof_name(field.containing_oneof),
+        tells_unset=field.has_presence,
     )
 
 
@@ -144,6 +148,8 @@ def _kind(field: FieldDescriptor, unit: int | None) -> Kind:
             return Kind.BOOL
         case FieldDescriptor.TYPE_INT32 | FieldDescriptor.TYPE_INT64:
             return Kind.INTEGER
+        case FieldDescriptor.TYPE_DOUBLE:
+            return Kind.NUMBER
         case FieldDescriptor.TYPE_ENUM:
             return Kind.ENUM
         case FieldDescriptor.TYPE_MESSAGE:

@@ -20,6 +20,7 @@ from iris.model.fleet import (
     ATTRIBUTE_ZONE,
 )
 from iris.model.resources import Resources
+from iris.model.taints import TAINT_PREFIX
 from iris.model.tpu import TPU_VARIANTS, tpu_topology
 
 _OWN_ATTRIBUTES = frozenset(
@@ -146,6 +147,11 @@ def _check_attributes(checks: _Checks, group: config_pb2.ScaleGroupConfig, prefi
             checks.add(
                 f"{prefix}.attributes.{name}",
                 f"{name!r} is set by Iris itself; choose another name",
+            )
+        elif name.startswith(TAINT_PREFIX):
+            checks.add(
+                f"{prefix}.attributes.{name}",
+                f"{name!r} is a taint; write {name.removeprefix(TAINT_PREFIX)!r} under taints",
             )
         elif not name:
             checks.add(f"{prefix}.attributes.", "an attribute needs a name")

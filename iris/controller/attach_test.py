@@ -143,7 +143,7 @@ async def test_a_silent_worker_is_given_up_and_its_work_goes_elsewhere(tmp_path:
         assert worker.wanted == set()
         await cluster.launch("/alice/big", cpu_millis=4000)
         big = await cluster.until(
-            "/alice/big", lambda job: job.tasks[0].pending.code == job_pb2.INSUFFICIENT_RESOURCE
+            "/alice/big", lambda job: job.tasks[0].pending.code == job_pb2.WAITS_FOR_STOP
         )
         assert big.state == job_pb2.JOB_PENDING, "w1 still has the old attempt, w2 the new one"
         await worker.end(uid, job_pb2.TASK_KILLED)

@@ -18,6 +18,8 @@ def changes_of(state: ControllerState, effects: Effects) -> Changes:
         attempts=tuple(_attempt(state, uid) for uid in effects.attempts),
         workers=tuple(worker.record for worker in workers.values() if worker is not None),
         gone_workers=tuple(worker_id for worker_id, worker in workers.items() if worker is None),
+        pruned=tuple(effects.pruned),
+        next_number=state.jobs.next_number,
     )
 
 

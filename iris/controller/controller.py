@@ -9,12 +9,14 @@ from iris_proto import controller_pb2_grpc, worker_pb2_grpc
 
 from iris.autoscaler.demand import CapacityPlanner, ScalingReport
 from iris.controller.attach import WorkerService
+from iris.controller.back_ups import DATABASE_NAME
+from iris.controller.brain import Brain
 from iris.controller.bundle_service import BundleService
 from iris.controller.bundle_store import BundleStore
+from iris.controller.housekeeping import Housekeeping
 from iris.controller.log_store import LogStore
 from iris.controller.loop import ControlLoop
 from iris.controller.options import ControllerOptions
-from iris.controller.placement import Placement
 from iris.controller.service import ControllerIdentity, ControllerService
 from iris.controller.state import events
 from iris.controller.state.machine import ControllerState
@@ -29,7 +31,6 @@ from iris.rpc.server import bind, create_server
 
 _log = logging.getLogger(__name__)
 
-DATABASE_NAME = "controller.db"
 LOG_FOLDER = "logs"
 # How long calls under way may take to end by themselves when the controller stops.
 _CALL_GRACE_SECONDS = 0.5
@@ -52,6 +53,7 @@ class Controller:
         self._store: Store | None = None
         self._logs: LogStore | None = None
         self._loop: ControlLoop | None = None
+        self._housekeeping: Housekeeping | None = None
         self._server: grpc.aio.Server | None = None
         self._planner_started = False
         self._address = ""
@@ -81,7 +83,8 @@ class Controller:
             raise
 
     async def stop(self) -> None:
-        """Ends the autoscaler, the streams, the loop and the store, in this order; waits for each.
+        """Ends the autoscaler, the streams, the loop, the housekeeping and the stores, in this
+        order; waits for each.
 
         Everything that was acknowledged is committed. Idempotent, also after a start that failed.
         """
@@ -94,24 +97,27 @@ class Controller:
         if self._server is not None:
             await self._server.stop(_CALL_GRACE_SECONDS)
             self._server = None
+        if self._housekeeping is not None:
+            await self._housekeeping.stop()
         if self._logs is not None:
             self._logs.close()
         if self._store is not None:
             self._store.close()
 
     async def wait_failed(self) -> BaseException:
-        """What ended the loop or the autoscaler though nobody stopped it, for the process to end
-        with. Never returns while all is well.
+        """What ended the loop, the housekeeping or the autoscaler though nobody stopped it, for the
+        process to end with. Never returns while all is well.
         """
-        both = [
-            asyncio.ensure_future(self._running.wait_failed()),
-            asyncio.ensure_future(self._planner.wait_failed()),
+        loop, housekeeping = self._running, self._housekeeping
+        assert housekeeping is not None, "it is there whenever the loop is"
+        waiters = [
+            asyncio.ensure_future(one.wait_failed()) for one in (loop, housekeeping, self._planner)
         ]
         try:
-            done, _ = await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
+            done, _ = await asyncio.wait(waiters, return_when=asyncio.FIRST_COMPLETED)
             return done.pop().result()
         finally:
-            for waiter in both:
+            for waiter in waiters:
                 waiter.cancel()
 
     # --- Fleet -------------------------------------------------------------------------------
@@ -155,20 +161,25 @@ class Controller:
         self._store = Store.open(options.state_dir / DATABASE_NAME)
         self._logs = LogStore(options.state_dir / LOG_FOLDER)
         state = await self._recover(self._store)
-        placement = Placement(state, clock=self._clock, ids=self._ids)
-        self._loop = ControlLoop(
+        brain = Brain(
             state,
-            self._store,
-            self._planner,
-            self._hub,
-            placement,
+            options.scheduling,
             clock=self._clock,
+            ids=self._ids,
             # Seeded from the ids, so that a test that counts its ids gets the same delays again.
             chance=Random(self._ids.fresh("seed")),
             lost_after=options.lost_after.total_seconds(),
+            retention=options.retention.jobs,
         )
-        self._serve(self._server, self._loop, self._logs, placement)
+        self._housekeeping = Housekeeping(
+            self._store, self._logs, clock=self._clock, keep_events=options.retention.events
+        )
+        self._loop = ControlLoop(
+            brain, self._store, self._planner, self._hub, self._housekeeping, clock=self._clock
+        )
+        self._serve(self._server, self._loop, self._logs, brain, self._store)
         self._loop.start()
+        self._housekeeping.start(lambda uid: state.jobs.attempt(uid) is not None)
         await self._server.start()
         self._planner_started = True
         await self._planner.start(self)
@@ -178,20 +189,26 @@ class Controller:
 
     async def _recover(self, store: Store) -> ControllerState:
         stored = await store.load()
-        state = ControllerState(self._options.retry)
+        state = ControllerState(self._options.retry, stop_grace=self._options.stop_grace)
         state.restore(
             stored.jobs,
             {job_id: list(tasks) for job_id, tasks in stored.tasks.items()},
-            sorted(stored.attempts, key=lambda attempt: attempt.number),
+            stored.attempts,
             stored.workers,
             self._clock.now(),
+            stored.next_number,
         )
         if stored.jobs:
             _log.info("recovered %d jobs, %d active", len(stored.jobs), state.jobs.active)
         return state
 
     def _serve(
-        self, server: grpc.aio.Server, loop: ControlLoop, logs: LogStore, placement: Placement
+        self,
+        server: grpc.aio.Server,
+        loop: ControlLoop,
+        logs: LogStore,
+        brain: Brain,
+        store: Store,
     ) -> None:
         options = self._options
         bundles = BundleStore(options.bundle_dir, max_bytes=options.max_bundle_bytes)
@@ -201,9 +218,10 @@ class Controller:
             self._planner,
             logs,
             self._hub,
-            placement.reasons,
+            brain.reasons,
             SubmissionRules(self._planner, bundles, options),
             options,
+            store=store,
             identity=identity,
             clock=self._clock,
         )

@@ -7,6 +7,7 @@ from itertools import islice
 from iris_proto import job_pb2, worker_pb2
 
 from iris.controller.state.events import Observation
+from iris.controller.state.explain import Explanation
 from iris.controller.state.jobs import Job
 from iris.controller.state.machine import REPORTABLE, ControllerState
 from iris.controller.state.records import AttemptRecord, JobRecord, Usage
@@ -17,6 +18,7 @@ from iris.model.pending import PendingReason
 from iris.model.states import JobState, TaskState
 from iris.rpc.convert_job import (
     JOB_STATES,
+    PRIORITY_BANDS,
     TASK_STATES,
     job_spec_to_proto,
     pending_reason_to_proto,
@@ -26,6 +28,8 @@ from iris.rpc.convert_values import duration_to_proto, timestamp_from_proto, tim
 
 # Of each task, the latest attempts are described; the counts of failures cover all.
 ATTEMPTS_DESCRIBED = 20
+# Delayed retries have a reason each, so there may be as many as tasks.
+REASONS_DESCRIBED = 50
 
 _FAILURES = frozenset({TaskState.FAILED, TaskState.WORKER_FAILED, TaskState.PREEMPTED})
 
@@ -41,13 +45,48 @@ def job_status(job: Job) -> job_pb2.JobStatus:
         submitted_at=timestamp_to_proto(record.submitted_at),
         started_at=timestamp_to_proto(record.started_at),
         finished_at=timestamp_to_proto(record.finished_at),
-        counts=[
-            job_pb2.TaskCount(state=TASK_STATES.to_proto(state), tasks=count)
-            for state, count in sorted(job.counts.items(), key=lambda item: item[0].name)
-            if count
-        ],
+        counts=_counts(sorted(job.counts.items(), key=lambda item: item[0].name)),
         version=record.version,
+        placed_at=timestamp_to_proto(record.placed_at),
+        retries=record.retries,
     )
+
+
+def job_explanation(explanation: Explanation) -> job_pb2.JobExplanation:
+    """Where a job stands and why."""
+    return job_pb2.JobExplanation(
+        job_id=explanation.job_id,
+        state=JOB_STATES.to_proto(explanation.state),
+        band=PRIORITY_BANDS.to_proto(explanation.band),
+        counts=_counts(explanation.counts),
+        waiting=[
+            job_pb2.WaitingTasks(
+                reason=pending_reason_to_proto(group.reason),
+                tasks=group.tasks,
+                first_index=group.first_index,
+            )
+            for group in explanation.waiting[:REASONS_DESCRIBED]
+        ],
+        error=explanation.error,
+        submitted_at=timestamp_to_proto(explanation.submitted_at),
+        placed_at=timestamp_to_proto(explanation.placed_at),
+        started_at=timestamp_to_proto(explanation.started_at),
+        finished_at=timestamp_to_proto(explanation.finished_at),
+        next_retry_at=timestamp_to_proto(explanation.next_retry_at),
+        unschedulable_at=timestamp_to_proto(explanation.unschedulable_at),
+        times_out_at=timestamp_to_proto(explanation.times_out_at),
+        retries=explanation.retries,
+        summary=explanation.summary(),
+        parent=explanation.parent or "",
+    )
+
+
+def _counts(counts: Iterable[tuple[TaskState, int]]) -> list[job_pb2.TaskCount]:
+    return [
+        job_pb2.TaskCount(state=TASK_STATES.to_proto(state), tasks=count)
+        for state, count in counts
+        if count
+    ]
 
 
 def job_status_with_tasks(
@@ -107,6 +146,7 @@ def attempt_status(attempt: AttemptRecord, usage: Usage | None) -> job_pb2.Attem
         usage=usage_to_proto(usage),
         logs_complete=attempt.logs_complete,
         ports=dict(attempt.ports),
+        stop_reason=attempt.stop_reason,
     )
 
 

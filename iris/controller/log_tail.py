@@ -58,9 +58,7 @@ class LogTail:
         self._since_ns = since_ns
         # Attempts that came later are shown from their first line.
         self._tailed = (
-            {uid for index in self._cursors for uid in job.attempts.get(index, ())}
-            if tail
-            else set()
+            {uid for index in self._cursors for uid in job.attempt_uids(index)} if tail else set()
         )
 
     async def so_far(self) -> AsyncIterator[controller_pb2.TailLogsResponse]:
@@ -97,8 +95,8 @@ class LogTail:
 
     async def _task(self, index: int) -> AsyncIterator[controller_pb2.TailLogsResponse]:
         cursor = self._cursors[index]
-        while cursor.attempt < len(self._job.attempts.get(index, ())):
-            attempt = self._state.jobs.attempt(self._job.attempts[index][cursor.attempt])
+        while cursor.attempt < len(uids := self._job.attempt_uids(index)):
+            attempt = self._state.jobs.attempt(uids[cursor.attempt])
             if attempt is None:
                 return
             ended = attempt.state.is_terminal  # before its lines are read: no more come after

@@ -12,15 +12,14 @@ the process has to end too (`wait_failed`) and begin again from what was committ
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime
-from random import Random
 
 from iris.autoscaler.demand import CapacityPlanner, ScalingReport
-from iris.controller.changes import changes_of
-from iris.controller.held_ends import HeldEnd, HeldEnds
-from iris.controller.placement import Placement
+from iris.controller.brain import Brain
+from iris.controller.held_ends import HeldEnd
+from iris.controller.housekeeping import Housekeeping
 from iris.controller.session import Session
 from iris.controller.sessions import Sessions
 from iris.controller.silence import SilenceWatch
@@ -31,7 +30,6 @@ from iris.controller.store import Store
 from iris.controller.watch import WatchHub
 from iris.host.clock import Clock
 from iris.model.errors import Internal, IrisError, ResourceExhausted, Unavailable
-from iris.model.ids import JobId, WorkerId
 
 _log = logging.getLogger(__name__)
 
@@ -52,46 +50,31 @@ class _Entry:
     session: Session | None = None
 
 
-@dataclass(slots=True)
-class _Turn:
-    """What has happened in a turn so far."""
-
-    applied: list[events.Event] = field(default_factory=list)
-    effects: Effects = field(default_factory=Effects)
-    reasons_changed: set[JobId] = field(default_factory=set)
-
-
 class ControlLoop:
-    """Owns a ControllerState. For one event loop; whoever starts it awaits `stop`.
-
-    Args:
-        chance: Spreads retries.
-        lost_after: Seconds of silence after which a worker is given up.
+    """Lets a Brain decide, and carries out what it decided. For one event loop; whoever starts it
+    awaits `stop`.
     """
 
     def __init__(
         self,
-        state: ControllerState,
+        brain: Brain,
         store: Store,
         planner: CapacityPlanner,
         hub: WatchHub,
-        placement: Placement,
+        housekeeping: Housekeeping,
         *,
         clock: Clock,
-        chance: Random,
-        lost_after: float,
     ) -> None:
-        self.state = state
-        self.held = HeldEnds()
-        self.silence = SilenceWatch(lost_after)
+        self.state = brain.state
+        self.held = brain.held
+        self.silence: SilenceWatch = brain.silence
+        self._brain = brain
         self._store = store
         self._planner = planner
         self._hub = hub
-        self._placement = placement
+        self._housekeeping = housekeeping
         self._clock = clock
-        self._chance = chance
-        self._lost_after = lost_after
-        self._sessions = Sessions(state)
+        self._sessions = Sessions(brain.state)
         self._inbox: deque[_Entry] = deque()
         self._room = asyncio.Event()
         self._wake = asyncio.Event()
@@ -99,7 +82,6 @@ class ControlLoop:
         self._report: ScalingReport | None = None
         # Of the turn that is under way; None for an entry that ended the loop.
         self._answers: list[tuple[asyncio.Future[Effects], Effects | IrisError | None]] = []
-        self._look_again = True
         self._view_wanted = False
         self._stopping = False
         self._task: asyncio.Task[None] | None = None
@@ -108,12 +90,7 @@ class ControlLoop:
     # --- life --------------------------------------------------------------------------------
 
     def start(self) -> None:
-        """Begins to turn.
-
-        Workers that the state knows have the usual time from now to come back.
-        """
-        for worker in self.state.fleet:
-            self.silence.heard(worker.record.worker_id, self._clock.monotonic())
+        """Begins to turn."""
         self._settled.set()
         self._task = asyncio.create_task(self._run(), name="controller-loop")
 
@@ -140,11 +117,11 @@ class ControlLoop:
 
     def now(self) -> datetime:
         """Wall-clock time, for events."""
-        return self._clock.now()
+        return self._brain.now()
 
     def jitter(self) -> float:
         """A random number, for events."""
-        return self._chance.random()
+        return self._brain.jitter()
 
     async def request(self, make: MakeEvent, session: Session | None = None) -> Effects:
         """Has an event applied; returns what it did once that is committed.
@@ -186,7 +163,7 @@ class ControlLoop:
 
     def end_counts(self, end: HeldEnd) -> None:
         """An end that waited for its log lines waits no more. Raises Unavailable as `tell` does."""
-        self._put(_Entry(lambda _: self._event_of(end)))
+        self._put(_Entry(lambda _: self._brain.event_of(end)))
 
     def hold(self, end: HeldEnd) -> None:
         """An end waits for its log lines, up to its deadline."""
@@ -247,8 +224,8 @@ class ControlLoop:
 
     async def _wait(self) -> None:
         """Until something has arrived or is due."""
-        seconds = self._seconds_until_due()
-        due = self._stopping or self._look_again or (seconds is not None and seconds <= 0)
+        seconds = self._brain.seconds_until_due()
+        due = self._stopping or (seconds is not None and seconds <= 0)
         if due or self._wake.is_set():
             return
         waiting: set[asyncio.Future[object]] = {asyncio.ensure_future(self._wake.wait())}
@@ -262,47 +239,42 @@ class ControlLoop:
 
     async def _sleep_until_due(self) -> None:
         # Asked again, because time has passed since this was made a task.
-        await self._clock.sleep(self._seconds_until_due() or 0)
-
-    def _seconds_until_due(self) -> float | None:
-        now = self._clock.monotonic()
-        moments = (self.silence.next_look(), self.held.next_deadline())
-        seconds = [moment - now for moment in moments if moment is not None]
-        retry = self.state.next_due()
-        if retry is not None:
-            seconds.append((retry - self.now()).total_seconds())
-        return min(seconds, default=None)
+        await self._clock.sleep(self._brain.seconds_until_due() or 0)
 
     async def _turn(self) -> None:
         self._wake.clear()
         self._settled.clear()
-        turn = _Turn()
         for _ in range(min(len(self._inbox), _MAX_PER_TURN)):
-            self._take(self._inbox.popleft(), turn)
+            self._take(self._inbox.popleft())
         if self._inbox:
             self._wake.set()
         self._room.set()
-        for event in self._due_events():
-            self._apply(event, turn)
-        placed = self._place(turn)
-        if turn.applied:
-            await self._store.commit(turn.applied, changes_of(self.state, turn.effects))
+        if self._report is not None:
+            self._brain.planned(self._report)
+            self._report = None
+        turn = self._brain.finish(self._hub.watched())
+        for worker_id in turn.effects.workers:
+            if self.state.fleet.get(worker_id) is None:
+                self._sessions.end(worker_id)
+        if turn.events:
+            await self._store.commit(turn.events, turn.changes)
         self._answer()
         self._sessions.tell(turn.effects)
+        self._housekeeping.forget(turn.effects.pruned_attempts)
         self._settled.set()
         self._hub.jobs_changed({*turn.effects.jobs, *turn.reasons_changed})
-        self._view_wanted = self._view_wanted or placed
-        if self._view_wanted and not self._look_again:
+        self._view_wanted = self._view_wanted or turn.looked
+        if self._view_wanted and not self._brain.wants_turn:
             self._view_wanted = False
-            self._planner.observe(self._placement.fleet_view())
+            self._planner.observe(self._brain.fleet_view())
 
-    def _take(self, entry: _Entry, turn: _Turn) -> None:
+    def _take(self, entry: _Entry) -> None:
         if entry.done is not None and entry.done.cancelled():
             return  # its caller has left before anything was done
         answer: Effects | IrisError | None = None
         try:
             event = entry.make(self.state)
-            answer = self._apply(event, turn) if event is not None else Effects()
+            answer = self._brain.apply(event) if event is not None else Effects()
             if entry.session is not None:
                 self._sessions.replace(entry.session)
         except Internal:
@@ -325,66 +297,3 @@ class ControlLoop:
             elif answer is not None:
                 done.set_result(answer)
         self._answers.clear()
-
-    def _apply(self, event: events.Event, turn: _Turn) -> Effects:
-        for told in self._ends_cut_short_by(event):
-            self._apply(told, turn)
-        effects = self.state.apply(event)
-        turn.applied.append(event)
-        turn.effects.add(effects)
-        for worker_id in effects.workers:
-            if self.state.fleet.get(worker_id) is None:
-                self._sessions.end(worker_id)
-                self.silence.forget(worker_id)
-        return effects
-
-    def _ends_cut_short_by(self, event: events.Event) -> list[events.Event]:
-        """Ends that were told before their worker went: they count, though lines are missing."""
-        gone: Iterable[WorkerId] = ()
-        match event:
-            case events.WorkerLost():
-                gone = (event.worker_id,)
-            case events.WorkerAttached():
-                known = self.state.fleet.get(event.worker_id)
-                if known is not None and known.record.incarnation_id != event.incarnation_id:
-                    gone = (event.worker_id,)
-            case events.SliceGone():
-                gone = self.state.fleet.in_slice(event.slice_id)
-        return [self._event_of(end) for worker_id in gone for end in self.held.of_worker(worker_id)]
-
-    def _event_of(self, end: HeldEnd) -> events.AttemptObserved:
-        return events.AttemptObserved(
-            self.now(), end.worker_id, end.incarnation_id, end.observation, self.jitter()
-        )
-
-    def _due_events(self) -> Iterable[events.Event]:
-        """What time alone brings about."""
-        monotonic, now = self._clock.monotonic(), self.now()
-        for end in self.held.overdue(monotonic):
-            yield self._event_of(end)
-        for worker_id in self.silence.silent(monotonic):
-            worker = self.state.fleet.get(worker_id)
-            if worker is not None:
-                reason = f"worker {worker_id} was silent for {self._lost_after:g} s"
-                _log.warning("%s", reason)
-                incarnation = worker.record.incarnation_id
-                yield events.WorkerLost(now, worker_id, incarnation, reason, self.jitter())
-        retry = self.state.next_due()
-        if retry is not None and retry <= now:
-            yield events.RetryDue(now)
-
-    def _place(self, turn: _Turn) -> bool:
-        """Has the scheduler look at the state if anything changed that may matter to it."""
-        if self._report is not None:
-            turn.reasons_changed |= self._placement.reasons.planned(self._report.outlook)
-            self._report = None
-        look = turn.effects.reschedule or self._look_again
-        if look:
-            placed = self._placement.place()
-            self._look_again = placed.again
-            turn.reasons_changed |= placed.reasons_changed
-            if placed.event is not None:
-                self._apply(placed.event, turn)
-        for job_id in turn.reasons_changed:
-            self.state.note_reason_changed(job_id)
-        return look

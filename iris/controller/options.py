@@ -9,6 +9,7 @@ from pathlib import Path
 from iris_proto import cluster_pb2
 
 from iris.controller.state.retry import RetryPolicy
+from iris.scheduler.policy import SchedulingPolicy
 
 
 class UnschedulablePolicy(Enum):
@@ -18,13 +19,26 @@ class UnschedulablePolicy(Enum):
     ACCEPT = "it waits, explained, until a configuration that fits is loaded"
 
 
+@dataclass(frozen=True, slots=True)
+class Retention:
+    """How long what is over is kept.
+
+    Attributes:
+        jobs: Jobs that have ended, with their tasks, attempts and logs.
+        events: The record of every single event.
+    """
+
+    jobs: timedelta = timedelta(days=7)
+    events: timedelta = timedelta(days=7)
+
+
 def _no_machine() -> None:
     return None
 
 
 @dataclass(frozen=True, slots=True)
 class ControllerOptions:
-    """Nothing has a default that a cluster's configuration decides.
+    """What decides about a single job has no default here: a cluster's configuration does.
 
     Attributes:
         port: 0 takes a free one.
@@ -53,3 +67,5 @@ class ControllerOptions:
     log_flush_timeout: timedelta
     machine: Callable[[], cluster_pb2.MachineBudget | None] = _no_machine
     retry: RetryPolicy = field(default_factory=RetryPolicy)
+    scheduling: SchedulingPolicy = field(default_factory=SchedulingPolicy)
+    retention: Retention = field(default_factory=Retention)

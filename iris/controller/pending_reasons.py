@@ -1,38 +1,60 @@
-"""Why jobs wait: the scheduler's reason, or what the autoscaler does about it, where it does."""
+"""Why jobs wait: the scheduler's reason, or what the autoscaler does about it, where it does.
 
-from collections.abc import Mapping
+Kept by class of tasks (see iris.scheduler.snapshot.PendingClass), not by job: what is kept does not
+grow with the number of jobs that wait for the same.
+"""
 
-from iris.model.ids import JobId
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from iris.controller.state.jobs import Job
+from iris.model.ids import JobId, user_of
 from iris.model.pending import PendingReason
+from iris.model.priority import PriorityBand
+from iris.scheduler.snapshot import Request, Schedule, Unplaced
+
+_ClassKey = tuple[PriorityBand, str, Request]
 
 
+@dataclass(slots=True)
 class PendingReasons:
-    """The latest reasons.
+    """The latest reasons. They are worked out anew in every pass, so they are kept in memory only."""
 
-    They are worked out anew in every turn, so they are kept in memory only.
-    """
+    _classes: Mapping[_ClassKey, Unplaced] = field(default_factory=dict)
+    _jobs: Mapping[JobId, PendingReason] = field(default_factory=dict)
+    _outlook: Mapping[JobId, PendingReason] = field(default_factory=dict)
+    _told: dict[JobId, PendingReason | None] = field(default_factory=dict)
 
-    def __init__(self) -> None:
-        self._scheduler: Mapping[JobId, PendingReason] = {}
-        self._outlook: Mapping[JobId, PendingReason] = {}
+    def of(self, job: Job) -> PendingReason | None:
+        """Why tasks of this job that could start do not; None if nobody has looked at them yet, or
+        they all started.
+        """
+        if not job.is_startable:
+            return None
+        job_id = job.job_id
+        own = self._jobs.get(job_id)
+        found = self._classes.get((job.record.spec.priority, user_of(job_id), job.request))
+        if found is None:
+            return own
+        # Single tasks of one class are one demand, named after its first job; each gang is its own.
+        demand = job_id if job.is_gang else found.job_id
+        return self._outlook.get(demand) or own or found.reason
 
-    def of(self, job_id: JobId) -> PendingReason | None:
-        """Why tasks of this job that could start do not; None if nobody has looked at them yet."""
-        reason = self._scheduler.get(job_id)
-        return self._outlook.get(job_id, reason) if reason is not None else None
+    def scheduled(self, schedule: Schedule) -> None:
+        """What the scheduler left unplaced."""
+        self._classes = {(one.band, one.user, one.request): one for one in schedule.unplaced}
+        self._jobs = schedule.job_reasons
 
-    def scheduled(self, reasons: Mapping[JobId, PendingReason]) -> set[JobId]:
-        """What the scheduler left unplaced; returns the jobs whose reason is another one now."""
-        return self._replace(reasons, self._outlook)
+    def planned(self, outlook: Mapping[JobId, PendingReason]) -> None:
+        """What the autoscaler says about the demands that it was shown."""
+        self._outlook = outlook
 
-    def planned(self, outlook: Mapping[JobId, PendingReason]) -> set[JobId]:
-        """What the autoscaler says; returns the jobs whose reason is another one now."""
-        return self._replace(self._scheduler, outlook)
+    def changed(self, watched: Iterable[Job]) -> set[JobId]:
+        """Which of these jobs wait for another reason now than when this was last asked about them.
 
-    def _replace(
-        self, scheduler: Mapping[JobId, PendingReason], outlook: Mapping[JobId, PendingReason]
-    ) -> set[JobId]:
-        concerned = {*self._scheduler, *scheduler}
-        before = {job_id: self.of(job_id) for job_id in concerned}
-        self._scheduler, self._outlook = scheduler, outlook
-        return {job_id for job_id in concerned if self.of(job_id) != before[job_id]}
+        Only jobs that somebody watches are looked at: so many may wait that not all can be.
+        """
+        told = {job.job_id: self.of(job) for job in watched}
+        changed = {job_id for job_id, reason in told.items() if reason != self._told.get(job_id)}
+        self._told = told
+        return changed

@@ -1,64 +1,74 @@
-"""Asks the scheduler, in a turn of the loop, and keeps what it said of what found no place."""
+"""Asks the scheduler, and turns its answers into events."""
 
 from dataclasses import dataclass
+from datetime import datetime
 
-from iris.autoscaler.demand import Demand, FleetView
-from iris.controller.pending_reasons import PendingReasons
-from iris.controller.state.events import Assignment, TasksAssigned
+from iris.autoscaler.demand import FleetView
+from iris.controller.state.events import Assignment, Preempted, TasksAssigned, TasksPreempted
 from iris.controller.state.machine import ControllerState
-from iris.controller.state.views import TASKS_IN_VIEW, occupancy, snapshot, unmet_demand
-from iris.host.clock import Clock
+from iris.controller.state.views import occupancy, snapshot, unmet_demand
 from iris.host.ids import IdSource
-from iris.model.ids import AttemptUid, JobId
-from iris.scheduler.schedule import schedule
+from iris.model.ids import AttemptUid
+from iris.scheduler.policy import SchedulingPolicy
+from iris.scheduler.schedule import Scheduler
+from iris.scheduler.snapshot import Placement as Place
+from iris.scheduler.snapshot import Preemption, Schedule
 
 
 @dataclass(frozen=True, slots=True)
 class Placed:
-    """The answer for one turn.
+    """The answer of one pass.
 
     Attributes:
-        event: None when nothing was placed.
-        reasons_changed: Jobs that now wait for another reason than before.
-        again: A job has more ready tasks than the scheduler was shown, and those it was shown found
-            places: the next turn should go on.
+        events: What the caller has to apply, in this order.
+        schedule: The scheduler's answer itself.
     """
 
-    event: TasksAssigned | None
-    reasons_changed: set[JobId]
-    again: bool
+    events: tuple[TasksPreempted | TasksAssigned, ...]
+    schedule: Schedule
 
 
 class Placement:
-    """For one state."""
+    """For one state. Remembers what one pass has to know of the last one."""
 
-    def __init__(self, state: ControllerState, *, clock: Clock, ids: IdSource) -> None:
-        self.reasons = PendingReasons()
+    def __init__(self, state: ControllerState, policy: SchedulingPolicy, *, ids: IdSource) -> None:
+        self.policy = policy
         self._state = state
-        self._clock = clock
         self._ids = ids
-        self._unplaced: tuple[JobId, ...] = ()
+        self._scheduler = Scheduler()
+        self._last = Schedule()
 
-    def place(self) -> Placed:
-        """What should start now. The caller applies the event."""
-        shown = snapshot(self._state.jobs, self._state.fleet)
-        answer = schedule(shown)
-        changed = self.reasons.scheduled({one.job_id: one.reason for one in answer.unplaced})
-        self._unplaced = tuple(one.job_id for one in answer.unplaced)
-        waits = set(self._unplaced)
-        again = any(
-            len(job.tasks) == TASKS_IN_VIEW and job.gang is None and job.job_id not in waits
-            for job in shown.jobs
+    @property
+    def last(self) -> Schedule:
+        """The scheduler's answer of the last pass."""
+        return self._last
+
+    def place(self, now: datetime) -> Placed:
+        """What should start and stop now."""
+        jobs = self._state.jobs
+        still_wait = tuple(
+            one
+            for one in self._last.reservations
+            if (job := jobs.get(one.job_id)) is not None and job.is_startable
         )
-        if not answer.placements:
-            return Placed(None, changed, again)
-        assignments = tuple(
-            Assignment(place.task_id, place.worker_id, AttemptUid(self._ids.fresh("attempt")))
-            for place in answer.placements
-        )
-        return Placed(TasksAssigned(self._clock.now(), assignments), changed, again)
+        shown = snapshot(self._state, now, self.policy, still_wait)
+        self._last = answer = self._scheduler.schedule(shown)
+        events: list[TasksPreempted | TasksAssigned] = []
+        if answer.preemptions:
+            events.append(TasksPreempted(now, tuple(_preempted(one) for one in answer.preemptions)))
+        if answer.placements:
+            events.append(TasksAssigned(now, tuple(map(self._assignment, answer.placements))))
+        return Placed(tuple(events), answer)
 
     def fleet_view(self) -> FleetView:
-        """The demand that the last `place` left over, and the slices as they are now."""
-        demands: tuple[Demand, ...] = unmet_demand(self._state.jobs, self._unplaced)
+        """The demand that the last pass left over, and the slices as they are now."""
+        demands = unmet_demand(self._state, self._last)
         return FleetView(demands, occupancy(self._state.fleet))
+
+    def _assignment(self, place: Place) -> Assignment:
+        uid = AttemptUid(self._ids.fresh("attempt"))
+        return Assignment(place.task_id, place.worker_id, uid)
+
+
+def _preempted(one: Preemption) -> Preempted:
+    return Preempted(one.attempt_uid, one.for_job)

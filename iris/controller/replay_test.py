@@ -1,22 +1,21 @@
 """The table of events is the truth: applied anew, they give the records that are stored beside them."""
 
-import sqlite3
 from pathlib import Path
 from typing import get_args
-
-import msgspec
 
 from iris.controller.changes import changes_of
 from iris.controller.state import events
 from iris.controller.state.effects import Effects
 from iris.controller.state.machine import ControllerState
 from iris.controller.state.scenario import JOB, Scenario, spec
-from iris.controller.store import Store
+from iris.controller.store.database import Database
 from iris.model.ids import JobId, SliceId
+from iris.model.job import ExistingJobPolicy
+from iris.model.priority import PriorityBand
 from iris.model.states import TaskState
 
-KINDS = {kind.__name__: kind for kind in get_args(events.Event)}
-GANG = "/alice/gang"
+KINDS = set(get_args(events.Event))
+GANG, BATCH, OLD = "/alice/gang", "/alice/batch", "/alice/old"
 
 
 def story() -> tuple[Scenario, Effects]:
@@ -48,32 +47,42 @@ def story() -> tuple[Scenario, Effects]:
     world.apply(events.SliceDraining(world.now, SliceId("s-w1")))
     world.apply(events.SliceGone(world.now, SliceId("s-w2"), "preempted", 0.25))
     world.terminate("enough", GANG)
+    world.attach("w3", slice_id="s-w3")
+    world.submit(spec(2, band=PriorityBand.BATCH), BATCH)
+    world.assign((0, "w3"), job_id=BATCH)
+    world.preempt(world.uid(0, BATCH))
+    world.end(0, TaskState.KILLED, BATCH)
+    world.assign((0, "w3"), (1, "w3"), job_id=BATCH)
+    world.submit(spec(2), OLD)
+    world.assign((0, "w3"), job_id=OLD)
+    world.end(0, TaskState.FAILED, OLD)
+    world.submit(spec(3), OLD, policy=ExistingJobPolicy.REPLACE)
+    world.submit(spec(), f"{OLD}/child")
+    world.terminate("", OLD)
+    world.prune(f"{OLD}/child", OLD)
     return world, effects
 
 
-async def test_events_applied_anew_give_the_stored_records(tmp_path: Path) -> None:
+def test_events_applied_anew_give_the_stored_records(tmp_path: Path) -> None:
     world, effects = story()
-    assert {type(event) for event in world.log} == set(KINDS.values()), "the story lacks a kind"
-    store = Store.open(tmp_path / "state.db")
-    await store.commit(world.log, changes_of(world.state, effects))
-    stored = await store.load()
-    store.close()
-
-    with sqlite3.connect(tmp_path / "state.db") as connection:
-        rows = connection.execute("SELECT kind, event FROM events ORDER BY id").fetchall()
-    connection.close()
+    assert {type(event) for event in world.log} == KINDS, "the story lacks a kind"
+    database = Database.open(tmp_path / "state.db")
+    database.commit(world.log, changes_of(world.state, effects))
+    stored = database.load()
     again = ControllerState()
-    for kind, event in rows:
-        again.apply(msgspec.json.decode(event, type=KINDS[kind]))
+    for event in database.events():
+        again.apply(event)
+    database.close()
 
-    assert [job.job_id for job in stored.jobs] == [JOB, GANG]
+    assert [job.job_id for job in stored.jobs] == [JOB, GANG, BATCH]
+    assert stored.next_number == again.jobs.next_number == 7
     for record in stored.jobs:
         job = again.jobs.get(JobId(record.job_id))
         assert job is not None
         assert job.record == record
         stored_tasks = {task.index: task for task in stored.tasks.get(record.job_id, ())}
-        assert [stored_tasks.get(task.index, task) for task in job.tasks] == job.tasks
+        assert [stored_tasks.get(task.index, task) for task in job.tasks] == list(job.tasks)
     for attempt in stored.attempts:
         assert again.jobs.attempt(attempt.uid) == attempt
-    assert {worker.worker_id for worker in stored.workers} == {"w1"}
+    assert {worker.worker_id for worker in stored.workers} == {"w1", "w3"}
     assert [worker.record for worker in again.fleet] == list(stored.workers)

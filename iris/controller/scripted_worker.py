@@ -10,7 +10,7 @@ from iris.model.resources import GIB, Resources
 from iris.rpc.channels import open_channel
 from iris.rpc.convert_job import resources_to_proto
 
-TOTAL = Resources(cpu_millis=4000, memory_bytes=8 * GIB)
+TOTAL = Resources(cpu_millis=4000, memory_bytes=8 * GIB, ports=100)
 
 
 class ScriptedWorker:

@@ -11,20 +11,25 @@ from itertools import islice
 from iris_proto import cluster_pb2, controller_pb2, controller_pb2_grpc, job_pb2
 
 from iris.autoscaler.demand import CapacityPlanner
+from iris.controller.back_ups import back_up
 from iris.controller.convert_cluster import add_scaling_report, worker_to_proto
-from iris.controller.convert_job import job_status, job_status_with_tasks
+from iris.controller.convert_job import job_explanation, job_status, job_status_with_tasks
 from iris.controller.log_store import LogStore
 from iris.controller.log_tail import LogTail
 from iris.controller.loop import ControlLoop
 from iris.controller.options import ControllerOptions
 from iris.controller.pending_reasons import PendingReasons
 from iris.controller.state import events
+from iris.controller.state.explain import explain
 from iris.controller.state.jobs import Job
-from iris.controller.submission import SubmissionRules
+from iris.controller.state.machine import ControllerState
+from iris.controller.store import Store
+from iris.controller.submission import Launch, SubmissionRules
 from iris.controller.watch import Watcher, WatchHub
 from iris.host.clock import Clock
 from iris.model.errors import InvalidArgument, NotFound, Unavailable
 from iris.model.ids import JobId, WorkerId, parse_job_id, parse_job_or_task_id
+from iris.model.job import ExistingJobPolicy
 from iris.model.states import TaskState
 from iris.rpc.convert_values import timestamp_to_proto
 
@@ -57,6 +62,7 @@ class ControllerService(controller_pb2_grpc.ControllerServiceServicer):
         rules: SubmissionRules,
         options: ControllerOptions,
         *,
+        store: Store,
         identity: ControllerIdentity,
         clock: Clock,
     ) -> None:
@@ -68,28 +74,55 @@ class ControllerService(controller_pb2_grpc.ControllerServiceServicer):
         self._reasons = reasons
         self._rules = rules
         self._options = options
+        self._store = store
         self._identity = identity
         self._clock = clock
 
     async def LaunchJob(
         self, request: controller_pb2.LaunchJobRequest, context: object
     ) -> controller_pb2.LaunchJobResponse:
-        """Answers once the job survives a crash."""
-        job_id = parse_job_id(request.job_id)
-        spec = self._rules.read(request.spec)
+        """Answers once the job survives a crash; replacing one, after that one has ended, for which
+        there is as much time as the caller gave the call.
+        """
         await self._loop.settled()
-        known = self._state.jobs.get(job_id)
-        if known is None or known.record.spec != spec:
-            if known is None:
-                self._rules.check(job_id, spec)
-            submitted = events.JobSubmitted(self._clock.now(), job_id, spec)
-            effects = await self._loop.request(lambda _: submitted)
-            created = bool(effects.submitted)
-        else:
-            created = False
+        launch = self._rules.read(request, self._state)
+        known = self._state.jobs.get(launch.job_id)
+        created = launch.made(known)
+        if known is None or not launch.accepts(known):
+            if known is None or launch.policy is not ExistingJobPolicy.ERROR:
+                self._rules.check(launch.job_id, launch.spec)
+            created = await self._submit(launch)
         return controller_pb2.LaunchJobResponse(
-            job=self._describe(self._job(job_id), 0), created=created
+            job=self._describe(self._job(launch.job_id), 0), created=created
         )
+
+    async def _submit(self, launch: Launch) -> bool:
+        """Whether it was this request that made the job that has the name now."""
+
+        def submitted(state: ControllerState) -> events.JobSubmitted | None:
+            known = state.jobs.get(launch.job_id)
+            if known is not None and launch.has_to_end(known):
+                return None
+            return events.JobSubmitted(
+                self._clock.now(), launch.job_id, launch.spec, launch.request_id, launch.policy
+            )
+
+        while True:
+            effects = await self._loop.request(submitted)
+            known = self._job(launch.job_id)
+            if effects.submitted or not launch.has_to_end(known):
+                return bool(effects.submitted) or launch.made(known)
+            # Also if somebody else was faster and has put another one in its place.
+            await self._end(known, "another job takes its name")
+
+    async def _end(self, job: Job, reason: str) -> None:
+        """Ends a job and returns once it has ended."""
+        with self._hub.watch(job.job_id) as watcher:
+            event = events.TerminateRequested(self._clock.now(), job.job_id, reason)
+            await self._loop.request(lambda _: event)
+            while self._state.jobs.get(job.job_id) is job and not job.record.state.is_terminal:
+                await self._next_version(watcher)
+                watcher.clear()
 
     async def GetJob(
         self, request: controller_pb2.GetJobRequest, context: object
@@ -156,6 +189,14 @@ class ControllerService(controller_pb2_grpc.ControllerServiceServicer):
         await self._loop.request(lambda _: event)
         return self._describe(self._job(job_id), 0)
 
+    async def ExplainJob(
+        self, request: controller_pb2.ExplainJobRequest, context: object
+    ) -> job_pb2.JobExplanation:
+        """Of any job at any time."""
+        await self._loop.settled()
+        job = self._job(parse_job_id(request.job_id))
+        return job_explanation(explain(job, self._reasons.of(job), self._clock.now()))
+
     async def TailLogs(
         self, request: controller_pb2.TailLogsRequest, context: object
     ) -> AsyncIterator[controller_pb2.TailLogsResponse]:
@@ -202,6 +243,13 @@ class ControllerService(controller_pb2_grpc.ControllerServiceServicer):
         add_scaling_report(status, self._planner.report())
         return status
 
+    async def BackUp(
+        self, request: controller_pb2.BackUpRequest, context: object
+    ) -> controller_pb2.BackUpResponse:
+        """Of everything that was acknowledged before the call, at least."""
+        made = await back_up(self._store, self._options.state_dir, self._clock.now())
+        return controller_pb2.BackUpResponse(path=str(made.path), bytes=made.size_bytes)
+
     async def Health(
         self, request: controller_pb2.HealthRequest, context: object
     ) -> controller_pb2.HealthResponse:
@@ -225,7 +273,7 @@ class ControllerService(controller_pb2_grpc.ControllerServiceServicer):
 
     def _describe(self, job: Job, max_tasks: int) -> job_pb2.JobStatus:
         tasks = _within(max_tasks, _DEFAULT_TASKS, _MAX_TASKS, "max_tasks")
-        reason = self._reasons.of(job.job_id)
+        reason = self._reasons.of(job)
         return job_status_with_tasks(self._state, job, reason, tasks, self._clock.now())
 
     def _last_seen(self, worker_id: WorkerId) -> datetime | None:

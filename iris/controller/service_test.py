@@ -246,10 +246,10 @@ async def test_termination_with_a_worker_that_takes_its_time(tmp_path: Path) -> 
         assert status.tasks[4].state == job_pb2.TASK_KILLED, "it was waiting"
         assert status.tasks[4].error == "Terminated: enough"
         await worker.until(lambda: worker.stops == set(uids))
-        # The worker has not said that they are over, so nothing fits in their places.
+        # The worker has not said that they are over, so nothing fits in their places yet.
         await cluster.launch("/alice/next", cpu_millis=4000)
         await cluster.until(
-            "/alice/next", lambda job: job.tasks[0].pending.code == job_pb2.INSUFFICIENT_RESOURCE
+            "/alice/next", lambda job: job.tasks[0].pending.code == job_pb2.WAITS_FOR_STOP
         )
         assert (await cluster.get(JOB)).state == job_pb2.JOB_RUNNING
         for uid in uids:

@@ -7,7 +7,7 @@ and so skips what it was too slow for.
 """
 
 import asyncio
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 
 from iris.model.ids import JobId
@@ -69,6 +69,10 @@ class WatchHub:
 
     def __len__(self) -> int:
         return sum(len(watchers) for watchers in self._watchers.values())
+
+    def watched(self) -> Collection[JobId]:
+        """The jobs that anybody watches."""
+        return self._watchers.keys()
 
     def jobs_changed(self, job_ids: Iterable[JobId]) -> None:
         """The state of these jobs changed."""

@@ -13,6 +13,7 @@ from iris.autoscaler.settings import AutoscalerSettings
 from iris.config.budget import machine_budget
 from iris.config.groups import scale_groups_of
 from iris.controller.controller import Controller
+from iris.controller.convert_config import retention, scheduling_policy
 from iris.controller.options import ControllerOptions, UnschedulablePolicy
 from iris.host.budget import this_machine
 from iris.host.clock import Clock
@@ -152,4 +153,6 @@ def _controller_options(
         stop_grace=worker.stop_grace.ToTimedelta(),
         log_flush_timeout=worker.log_flush_timeout.ToTimedelta(),
         machine=machine.status,
+        scheduling=scheduling_policy(config.scheduling),
+        retention=retention(config.retention),
     )

@@ -11,6 +11,7 @@ how others find it there.
 | | controller.log    | what it wrote since
 | | bundles/ cache/   | unless the configuration puts them elsewhere
 | | leases/ tmp/      | ports that are taken; the controller's temporary files
+| | backups/          | copies of the database that somebody asked for
 |
 """
 

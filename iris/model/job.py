@@ -3,11 +3,14 @@
 import re
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from enum import Enum
 
 from iris.model.constraints import Constraint
 from iris.model.errors import InvalidArgument
 from iris.model.ids import JobId
+from iris.model.priority import PriorityBand
 from iris.model.resources import Resources
+from iris.model.taints import Toleration
 
 DEFAULT_MAX_RETRIES_PREEMPTION = 100
 _ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -57,15 +60,32 @@ class Gang:
             )
 
 
+class ExistingJobPolicy(Enum):
+    """What happens when a job of that name exists. The same request twice is one job in any case."""
+
+    ERROR = "the same specification is that job; another one is refused"
+    KEEP = "one that has not ended is kept, whatever it is; one that has ended is replaced"
+    REPLACE = "it is ended if it has not, and replaced"
+
+
 @dataclass(frozen=True, slots=True)
 class JobSpec:
     """A job as it was asked for; never changes afterwards.
 
     Attributes:
-        resources: Per task.
+        resources: Per task. `ports` follows from `port_names`.
         max_retries_failure: How often a task may fail by itself (a bad exit) and be run again.
         max_retries_preemption: How often it may lose its worker and be run again.
         stop_grace: Between SIGTERM and SIGKILL; None is the cluster's setting.
+        tolerations: Taints that it puts up with.
+        max_task_failures: So many tasks may fail for good before the job does. A gang ends as one:
+            for it this is 0.
+        scheduling_timeout: A task that has not been placed once so long after the job was
+            submitted is UNSCHEDULABLE, and the job ends. None: it waits for ever.
+        timeout: How long the job may take, from when its first task was placed; what has not ended
+            by then is stopped, and the job has failed. None: as long as it wants.
+        outlives_parent: A child job that goes on when its parent has ended; otherwise it is
+            terminated then.
     """
 
     entrypoint: Entrypoint
@@ -79,8 +99,15 @@ class JobSpec:
     max_retries_failure: int = 0
     max_retries_preemption: int = DEFAULT_MAX_RETRIES_PREEMPTION
     stop_grace: timedelta | None = None
+    priority: PriorityBand = PriorityBand.INTERACTIVE
+    tolerations: tuple[Toleration, ...] = ()
+    max_task_failures: int = 0
+    scheduling_timeout: timedelta | None = None
+    timeout: timedelta | None = None
+    outlives_parent: bool = False
 
     def __post_init__(self) -> None:
+        self._count_ports()
         if self.replicas < 1:
             raise InvalidArgument(
                 f"replicas is {self.replicas}.", hint="A job has at least 1 task."
@@ -98,7 +125,35 @@ class JobSpec:
                 raise InvalidArgument(f"max_retries_{name} is {value}.", hint="0 means no retry.")
         if self.stop_grace is not None and self.stop_grace < timedelta(0):
             raise InvalidArgument(f"stop_grace is {self.stop_grace}.", hint="It is 0 or more.")
+        for name, limit in (
+            ("scheduling_timeout", self.scheduling_timeout),
+            ("timeout", self.timeout),
+        ):
+            if limit is not None and limit <= timedelta(0):
+                raise InvalidArgument(f"{name} is {limit}.", hint="It is more than 0, or unset.")
+        self._check_failures()
         self._check_names()
+
+    def _count_ports(self) -> None:
+        ports = len(self.port_names)
+        if self.resources.ports not in (0, ports):
+            raise InvalidArgument(
+                f"The job asks for {self.resources.ports} ports and names {ports}.",
+                hint="Name each port in port_names; their number follows from it.",
+            )
+        if self.resources.ports != ports:
+            object.__setattr__(self, "resources", replace(self.resources, ports=ports))
+
+    def _check_failures(self) -> None:
+        if self.max_task_failures < 0:
+            raise InvalidArgument(
+                f"max_task_failures is {self.max_task_failures}.", hint="0 means none may fail."
+            )
+        if self.gang is not None and self.max_task_failures:
+            raise InvalidArgument(
+                f"max_task_failures of a gang is {self.max_task_failures}.",
+                hint="A gang starts and ends as one: leave it at 0.",
+            )
 
     def _check_names(self) -> None:
         for name, value in self.env:

@@ -7,7 +7,9 @@ import pytest
 
 from iris.model.errors import InvalidArgument
 from iris.model.job import Entrypoint, Gang, JobSpec
+from iris.model.priority import PriorityBand
 from iris.model.resources import Resources
+from iris.model.taints import Toleration
 
 DIGEST = "sha256:" + "0" * 64
 
@@ -29,6 +31,11 @@ def spec(**changes: Any) -> JobSpec:
         {"bundle_digest": DIGEST},
         {"max_retries_failure": 0, "max_retries_preemption": 0},
         {"stop_grace": timedelta(0)},
+        {"priority": PriorityBand.BATCH, "tolerations": (Toleration("spot"),)},
+        {"max_task_failures": 3, "replicas": 10},
+        {"scheduling_timeout": timedelta(microseconds=1), "timeout": timedelta(days=30)},
+        {"outlives_parent": True},
+        {"gang": Gang("tpu-name"), "max_task_failures": 0},
     ],
     ids=str,
 )
@@ -48,6 +55,12 @@ def test_may_be_submitted(changes: dict[str, Any]) -> None:
         ({"max_retries_failure": -1}, "max_retries_failure is -1"),
         ({"max_retries_preemption": -1}, "max_retries_preemption is -1"),
         ({"stop_grace": timedelta(seconds=-1)}, "stop_grace"),
+        ({"max_task_failures": -1}, "max_task_failures is -1"),
+        ({"max_task_failures": 1, "gang": Gang("g")}, "max_task_failures of a gang is 1"),
+        ({"timeout": timedelta(0)}, "timeout is 0:00:00"),
+        ({"scheduling_timeout": timedelta(seconds=-1)}, "scheduling_timeout is -1 day"),
+        ({"resources": Resources(ports=1)}, "asks for 1 ports and names 0"),
+        ({"resources": Resources(ports=3), "port_names": ("a", "b")}, "3 ports and names 2"),
         ({"env": (("1A", ""),)}, "'1A'"),
         ({"env": (("A B", ""),)}, "'A B'"),
         ({"env": (("", ""),)}, "environment variable"),
@@ -78,6 +91,13 @@ def test_no_such_entrypoint(argv: tuple[str, ...]) -> None:
 def test_a_gang_names_what_its_workers_share() -> None:
     with pytest.raises(InvalidArgument):
         Gang("")
+
+
+def test_ports_follow_from_their_names() -> None:
+    made = spec(port_names=("http", "debug"))
+    assert made.resources == Resources(1000, ports=2)
+    assert spec(resources=Resources(1000, ports=2), port_names=("http", "debug")) == made
+    assert spec().resources.ports == 0
 
 
 def test_with_bundle_changes_nothing_else() -> None:

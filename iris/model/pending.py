@@ -19,6 +19,9 @@ class PendingCode(Enum):
     NO_GROUP_FITS = "no scale group could ever run it"
     RETRY_DELAY = "waits before the next attempt"
     WORKERS_RESERVED = "workers are kept free for a gang that came first"
+    TAINT_NOT_TOLERATED = "workers have a taint that the job does not tolerate"
+    BUDGET_EXHAUSTED = "the user's budget is used up"
+    WAITS_FOR_STOP = "room is coming: what has it is being stopped"
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,12 +15,14 @@ class Resources:
         memory_bytes: Memory.
         disk_bytes: Disk.
         accelerators: Chips or cards by kind, `("tpu/v5litepod-16", 4)`, sorted by kind, no zeros.
+        ports: TCP ports.
     """
 
     cpu_millis: int = 0
     memory_bytes: int = 0
     disk_bytes: int = 0
     accelerators: tuple[tuple[str, int], ...] = ()
+    ports: int = 0
 
     def __add__(self, other: "Resources") -> "Resources":
         return self._combine(other, 1)
@@ -34,6 +36,7 @@ class Resources:
             self.memory_bytes * times,
             self.disk_bytes * times,
             tuple((kind, count * times) for kind, count in self.accelerators if times),
+            self.ports * times,
         )
 
     def _combine(self, other: "Resources", sign: int) -> "Resources":
@@ -48,6 +51,7 @@ class Resources:
             self.memory_bytes + sign * other.memory_bytes,
             self.disk_bytes + sign * other.disk_bytes,
             accelerators,
+            self.ports + sign * other.ports,
         )
 
     def fits_in(self, free: "Resources") -> bool:
@@ -56,6 +60,7 @@ class Resources:
             self.cpu_millis > free.cpu_millis
             or self.memory_bytes > free.memory_bytes
             or self.disk_bytes > free.disk_bytes
+            or self.ports > free.ports
         ):
             return False
         if not self.accelerators:
@@ -73,6 +78,8 @@ class Resources:
             limit = min(limit, free.memory_bytes // self.memory_bytes)
         if self.disk_bytes:
             limit = min(limit, free.disk_bytes // self.disk_bytes)
+        if self.ports:
+            limit = min(limit, free.ports // self.ports)
         if self.accelerators:
             have = dict(free.accelerators)
             for kind, count in self.accelerators:
@@ -81,10 +88,13 @@ class Resources:
         return max(0, limit)
 
     def amounts(self) -> Iterator[tuple[str, int]]:
-        """Each resource's name and amount: cpu (millis), memory, disk (bytes), then accelerators."""
+        """Each resource's name and amount: cpu (millis), memory, disk (bytes), ports, then
+        accelerators.
+        """
         yield "cpu", self.cpu_millis
         yield "memory", self.memory_bytes
         yield "disk", self.disk_bytes
+        yield "ports", self.ports
         yield from self.accelerators
 
     def shortages(self, free: "Resources") -> list[tuple[str, int, int]]:
@@ -123,4 +133,6 @@ def format_amount(name: str, amount: int) -> str:
         return f"{cores} core" if cores == "1" else f"{cores} cores"
     if name in ("memory", "disk"):
         return f"{format_bytes(amount)} {name}"
+    if name == "ports" and amount == 1:
+        return "1 port"
     return f"{amount} {name}"

@@ -16,11 +16,14 @@ from iris.model.resources import (
 
 AMOUNTS = st.integers(0, 5)
 RESOURCES = st.builds(
-    lambda cpu, memory, disk, counts: Resources(cpu, memory, disk, accelerators_of(counts)),
+    lambda cpu, memory, disk, counts, ports: Resources(
+        cpu, memory, disk, accelerators_of(counts), ports
+    ),
     AMOUNTS,
     AMOUNTS,
     AMOUNTS,
     st.dictionaries(st.sampled_from(("gpu", "tpu/a", "tpu/b")), AMOUNTS),
+    AMOUNTS,
 )
 
 
@@ -69,9 +72,14 @@ def test_accelerators_are_sorted_and_never_zero(one: Resources) -> None:
 
 
 def test_shortages_name_needed_and_free() -> None:
-    needed = Resources(2000, GIB, 0, (("gpu", 2), ("tpu", 1)))
+    needed = Resources(2000, GIB, 0, (("gpu", 2), ("tpu", 1)), ports=2)
     free = Resources(1000, GIB, 5, (("gpu", 1),))
-    assert needed.shortages(free) == [("cpu", 2000, 1000), ("gpu", 2, 1), ("tpu", 1, 0)]
+    assert needed.shortages(free) == [
+        ("cpu", 2000, 1000),
+        ("ports", 2, 0),
+        ("gpu", 2, 1),
+        ("tpu", 1, 0),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -103,6 +111,8 @@ def test_bytes_for_people(amount: int, text: str) -> None:
         ("memory", 2 * GIB, "2 GiB memory"),
         ("disk", 0, "0 B disk"),
         ("tpu/v5litepod-16", 4, "4 tpu/v5litepod-16"),
+        ("ports", 1, "1 port"),
+        ("ports", 2, "2 ports"),
     ],
 )
 def test_amounts_for_people(name: str, amount: int, text: str) -> None:
@@ -110,5 +120,6 @@ def test_amounts_for_people(name: str, amount: int, text: str) -> None:
 
 
 def test_resources_for_people() -> None:
-    assert str(Resources(1500, 2 * GIB, 0, (("gpu", 1),))) == "1.5 cores, 2 GiB memory, 1 gpu"
+    some = Resources(1500, 2 * GIB, 0, (("gpu", 1),), ports=3)
+    assert str(some) == "1.5 cores, 2 GiB memory, 3 ports, 1 gpu"
     assert str(Resources()) == "nothing"

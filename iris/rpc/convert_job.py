@@ -7,16 +7,20 @@ from iris_proto import job_pb2
 
 from iris.model.constraints import Constraint, ConstraintOp
 from iris.model.errors import InvalidArgument
-from iris.model.job import Entrypoint, Gang, JobSpec
+from iris.model.job import Entrypoint, ExistingJobPolicy, Gang, JobSpec
 from iris.model.pending import PendingCode, PendingReason, RuleCount
+from iris.model.priority import PriorityBand
 from iris.model.resources import Resources, accelerators_of
 from iris.model.states import JobState, TaskState
+from iris.model.taints import Toleration
 from iris.rpc.convert_values import EnumTable, duration_from_proto, duration_to_proto
 
 TASK_STATES = EnumTable(TaskState, job_pb2.TaskState, "TASK_")
 JOB_STATES = EnumTable(JobState, job_pb2.JobState, "JOB_")
 PENDING_CODES = EnumTable(PendingCode, job_pb2.PendingCode)
 CONSTRAINT_OPS = EnumTable(ConstraintOp, job_pb2.ConstraintOp)
+PRIORITY_BANDS = EnumTable(PriorityBand, job_pb2.PriorityBand)
+EXISTING_JOB_POLICIES = EnumTable(ExistingJobPolicy, job_pb2.ExistingJobPolicy, "EXISTING_JOB_")
 
 
 def resources_to_proto(resources: Resources) -> job_pb2.Resources:
@@ -30,6 +34,7 @@ def resources_to_proto(resources: Resources) -> job_pb2.Resources:
         memory_bytes=resources.memory_bytes,
         disk_bytes=resources.disk_bytes,
         accelerators=accelerators,
+        ports=resources.ports,
     )
 
 
@@ -49,7 +54,11 @@ def resources_from_proto(message: job_pb2.Resources) -> Resources:
         )
         counts[kind] = counts.get(kind, 0) + accelerator.count
     return Resources(
-        message.cpu_millis, message.memory_bytes, message.disk_bytes, accelerators_of(counts)
+        message.cpu_millis,
+        message.memory_bytes,
+        message.disk_bytes,
+        accelerators_of(counts),
+        message.ports,
     )
 
 
@@ -59,14 +68,28 @@ def constraint_to_proto(constraint: Constraint) -> job_pb2.Constraint:
         attribute=constraint.attribute,
         op=CONSTRAINT_OPS.to_proto(constraint.op),
         values=constraint.values,
+        preferred=not constraint.required,
     )
 
 
 def constraint_from_proto(message: job_pb2.Constraint) -> Constraint:
     """Raises InvalidArgument."""
     return Constraint(
-        message.attribute, CONSTRAINT_OPS.from_proto(message.op), tuple(message.values)
+        message.attribute,
+        CONSTRAINT_OPS.from_proto(message.op),
+        tuple(message.values),
+        required=not message.preferred,
     )
+
+
+def toleration_to_proto(toleration: Toleration) -> job_pb2.Toleration:
+    """A value of None, which is any, stays absent."""
+    return job_pb2.Toleration(key=toleration.key, value=toleration.value)
+
+
+def toleration_from_proto(message: job_pb2.Toleration) -> Toleration:
+    """Raises InvalidArgument."""
+    return Toleration(message.key, message.value if message.HasField("value") else None)
 
 
 def job_spec_to_proto(spec: JobSpec) -> job_pb2.JobSpec:
@@ -83,13 +106,24 @@ def job_spec_to_proto(spec: JobSpec) -> job_pb2.JobSpec:
         max_retries_failure=spec.max_retries_failure,
         max_retries_preemption=spec.max_retries_preemption,
         stop_grace=duration_to_proto(spec.stop_grace),
+        priority=PRIORITY_BANDS.to_proto(spec.priority),
+        tolerations=[toleration_to_proto(toleration) for toleration in spec.tolerations],
+        max_task_failures=spec.max_task_failures,
+        scheduling_timeout=duration_to_proto(spec.scheduling_timeout),
+        timeout=duration_to_proto(spec.timeout),
+        outlives_parent=spec.outlives_parent,
     )
 
 
-def job_spec_from_proto(message: job_pb2.JobSpec) -> JobSpec:
+def job_spec_from_proto(
+    message: job_pb2.JobSpec, *, default_priority: PriorityBand = PriorityBand.INTERACTIVE
+) -> JobSpec:
     """Raises InvalidArgument.
 
     The variables of `env` come out in order of their names, so equal maps make equal specs.
+
+    Args:
+        default_priority: The band of a job that leaves it open.
     """
     return JobSpec(
         entrypoint=Entrypoint(tuple(message.entrypoint.argv)),
@@ -103,7 +137,20 @@ def job_spec_from_proto(message: job_pb2.JobSpec) -> JobSpec:
         max_retries_failure=message.max_retries_failure,
         max_retries_preemption=message.max_retries_preemption,
         stop_grace=duration_from_proto(message, "stop_grace"),
+        priority=PRIORITY_BANDS.from_proto(message.priority)
+        if message.priority
+        else default_priority,
+        tolerations=tuple(toleration_from_proto(toleration) for toleration in message.tolerations),
+        max_task_failures=message.max_task_failures,
+        scheduling_timeout=duration_from_proto(message, "scheduling_timeout"),
+        timeout=duration_from_proto(message, "timeout"),
+        outlives_parent=message.outlives_parent,
     )
+
+
+def existing_job_policy_from_proto(value: int) -> ExistingJobPolicy:
+    """Left open it is ERROR. Raises InvalidArgument for a number that is unknown."""
+    return EXISTING_JOB_POLICIES.from_proto(value) if value else ExistingJobPolicy.ERROR
 
 
 def pending_reason_to_proto(reason: PendingReason) -> job_pb2.PendingReason:

@@ -9,10 +9,12 @@ from iris.model.constraints import Constraint, ConstraintOp
 from iris.model.errors import InvalidArgument
 from iris.model.fleet import ManagedVm, ScaleGroup, Slice, VmState
 from iris.model.ids import SliceId, WorkerId
-from iris.model.job import Entrypoint, Gang, JobSpec
+from iris.model.job import Entrypoint, ExistingJobPolicy, Gang, JobSpec
 from iris.model.pending import PendingCode, PendingReason, RuleCount
+from iris.model.priority import PriorityBand
 from iris.model.resources import GIB, Resources
 from iris.model.states import TaskState
+from iris.model.taints import Toleration
 from iris.rpc import convert_fleet, convert_job, convert_values
 
 FULL_SPEC = JobSpec(
@@ -22,6 +24,7 @@ FULL_SPEC = JobSpec(
     constraints=(
         Constraint("zone", ConstraintOp.IN, ("a", "b")),
         Constraint("spot", ConstraintOp.NOT_EXISTS),
+        Constraint("memory-gb", ConstraintOp.GE, ("64",), required=False),
     ),
     gang=Gang("tpu-name"),
     env=(("A", "1"), ("B", "")),
@@ -30,15 +33,62 @@ FULL_SPEC = JobSpec(
     max_retries_failure=2,
     max_retries_preemption=0,
     stop_grace=timedelta(seconds=1.5),
+    priority=PriorityBand.BATCH,
+    tolerations=(Toleration("spot"), Toleration("team", "vision"), Toleration("rack", "")),
+    scheduling_timeout=timedelta(minutes=5),
+    timeout=timedelta(hours=2),
+    outlives_parent=True,
 )
 
 
 @pytest.mark.parametrize(
-    "spec", [FULL_SPEC, JobSpec(Entrypoint(("true",)), Resources())], ids=["full", "least"]
+    "spec",
+    [
+        FULL_SPEC,
+        JobSpec(Entrypoint(("true",)), Resources()),
+        JobSpec(Entrypoint(("true",)), Resources(), replicas=9, max_task_failures=3),
+    ],
+    ids=["full", "least", "some may fail"],
 )
 def test_job_spec_round_trip(spec: JobSpec) -> None:
     wire = convert_job.job_spec_to_proto(spec).SerializeToString()
     assert convert_job.job_spec_from_proto(job_pb2.JobSpec.FromString(wire)) == spec
+
+
+@pytest.mark.parametrize("op", ConstraintOp)
+def test_every_operator_travels(op: ConstraintOp) -> None:
+    values = {ConstraintOp.EXISTS: (), ConstraintOp.NOT_EXISTS: ()}.get(op, ("1.5",))
+    rule = Constraint("a", op, values)
+    assert convert_job.constraint_from_proto(convert_job.constraint_to_proto(rule)) == rule
+
+
+def test_a_rule_has_to_hold_unless_it_says_otherwise() -> None:
+    message = job_pb2.Constraint(attribute="a", op=job_pb2.EXISTS)
+    assert convert_job.constraint_from_proto(message).required
+
+
+def test_ports_of_a_machine_travel() -> None:
+    resources = Resources(1, 2, 3, (("gpu", 1),), ports=1000)
+    message = convert_job.resources_to_proto(resources)
+    assert convert_job.resources_from_proto(message) == resources
+
+
+@pytest.mark.parametrize("band", PriorityBand)
+def test_a_band_that_is_left_open_is_the_default(band: PriorityBand) -> None:
+    message = convert_job.job_spec_to_proto(JobSpec(Entrypoint(("x",)), Resources()))
+    said = convert_job.job_spec_from_proto(message, default_priority=band)
+    assert said.priority is PriorityBand.INTERACTIVE
+    message.ClearField("priority")
+    assert convert_job.job_spec_from_proto(message, default_priority=band).priority is band
+
+
+@pytest.mark.parametrize("policy", ExistingJobPolicy)
+def test_policies_travel_and_the_default_is_error(policy: ExistingJobPolicy) -> None:
+    wire = convert_job.EXISTING_JOB_POLICIES.to_proto(policy)
+    assert convert_job.existing_job_policy_from_proto(wire) is policy
+    assert convert_job.existing_job_policy_from_proto(0) is ExistingJobPolicy.ERROR
+    with pytest.raises(InvalidArgument, match="99 is no ExistingJobPolicy"):
+        convert_job.existing_job_policy_from_proto(99)
 
 
 def test_the_order_of_env_on_the_wire_does_not_matter() -> None:
@@ -92,6 +142,23 @@ def test_pending_reason_round_trip() -> None:
                 resources=job_pb2.Resources(accelerators=[job_pb2.Accelerator(count=1)]),
             ),
             "'' is no accelerator type",
+        ),
+        (
+            job_pb2.JobSpec(
+                entrypoint=job_pb2.Entrypoint(argv=["x"]),
+                replicas=1,
+                tolerations=[job_pb2.Toleration(key="a b")],
+            ),
+            "'a b' is no taint",
+        ),
+        (
+            job_pb2.JobSpec(
+                entrypoint=job_pb2.Entrypoint(argv=["x"]),
+                replicas=1,
+                resources=job_pb2.Resources(ports=2),
+                port_names=["http"],
+            ),
+            "2 ports and names 1",
         ),
     ],
 )

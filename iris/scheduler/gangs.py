@@ -1,18 +1,13 @@
 """Gangs: all tasks on workers that share one value of an attribute, placed together or not at all.
 
-Which group: of those that hold all members, the one with the fewest places left over (first of all
-with the fewest kinds of accelerators that the gang does not ask for). Where in it: on a TPU slice,
-whose workers carry `tpu-worker-id`, members are spread over the workers in order of that id, so
-task i runs on worker i whenever there is a worker for each task; with more tasks than workers each
-worker takes neighbours. In any other group members are packed by best fit.
+Which group: of those that hold all members, the one whose workers miss the fewest of the gang's
+preferences, then the one with the fewest kinds of accelerators that the gang does not ask for, then
+the one with the fewest places left over. Where in it: on a TPU slice, whose workers carry
+`tpu-worker-id`, members are spread over the workers in order of that id, so task i runs on worker i
+whenever there is a worker for each task; with more tasks than workers each worker takes
+neighbours. In any other group members are packed by best fit.
 
-A gang that has to wait sets room aside, so that smaller work that comes later cannot keep it
-waiting for ever. The rule: of the groups that could hold it once what runs there has ended, and in
-which no other gang holds room, take the one that has the most room now; on its workers, freest
-first, as many as the gang needs, hold back what the gang will use, or as much of that as is free.
-Jobs that come later in this pass get what is left. The next pass starts from nothing: as work ends,
-room grows where it was held back, so the choice stays. Only the first MAX_HOLDS waiting gangs of a
-pass hold room.
+What happens to a gang that has to wait is decided in iris.scheduler.reservations.
 """
 
 import heapq
@@ -21,14 +16,15 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from iris.model.fleet import ATTRIBUTE_TPU_WORKER_ID
-from iris.model.ids import JobId, WorkerId
+from iris.model.ids import WorkerId
 from iris.model.resources import Resources
 from iris.scheduler.pool import Pool, accelerator_kinds, free_key
 from iris.scheduler.workers import WorkerTable
 
-# Bounds both what one pass costs and how much of a fleet may stand idle for gangs.
-MAX_HOLDS = 64
 _NO_LIMIT = 1 << 40
+# How little a group suits a gang: preferences missed by the worst of its workers, and kinds of
+# accelerators that its workers have and the members do not ask for.
+_Rank = tuple[int, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,13 +33,13 @@ class Group:
 
     Attributes:
         capacity: How many members it holds when nothing else runs there.
-        strangers: How many kinds of accelerators its workers have that the members do not ask for.
+        rank: Lower is better.
     """
 
     value: str
     members: tuple[int, ...]
     capacity: int
-    strangers: int
+    rank: _Rank
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,13 +62,14 @@ class GangIndex:
             value = table.views[position].attributes.get(group_by)
             if value is not None:
                 members.setdefault(value, []).append(position)
-        self.groups = [self._group(value, some) for value, some in members.items()]
+        self.groups = [self._group(pool, value, some) for value, some in members.items()]
+        self.at_value = {group.value: at for at, group in enumerate(self.groups)}
         self._group_of = {p: at for at, group in enumerate(self.groups) for p in group.members}
         self._room = [self._room_in(group) for group in self.groups]
-        # By strangers, then places free: the first with enough places is the tightest.
-        self._by_room: dict[int, list[tuple[int, int]]] = {}
+        # By rank, then places free: the first with enough places is the tightest.
+        self._by_room: dict[_Rank, list[tuple[int, int]]] = {}
         for at, group in enumerate(self.groups):
-            self._by_room.setdefault(group.strangers, []).append((self._room[at], at))
+            self._by_room.setdefault(group.rank, []).append((self._room[at], at))
         for entries in self._by_room.values():
             entries.sort()
         self._largest = max(
@@ -84,7 +81,7 @@ class GangIndex:
 
         Workers to be avoided are used only if no group does without them.
         """
-        self._catch_up()
+        self.catch_up()
         for at in self._with_room(tasks):
             places = self._places(self.groups[at].members, avoid)
             if sum(copies for _, copies in places) >= tasks:
@@ -96,7 +93,7 @@ class GangIndex:
         other gang holds room; without such a one the freest, and if none is large enough the
         largest. None if there is no group at all.
         """
-        self._catch_up()
+        self.catch_up()
         if not self.groups:
             return None
         largest = self.groups[self._largest]
@@ -112,41 +109,58 @@ class GangIndex:
             taken = taken or Shortfall(group, room)
         return taken
 
-    def hold(self, job_id: JobId, tasks: int, group: Group) -> None:
-        """Sets room aside for a gang that has to wait (the rule is at the top of this file)."""
-        room = dict(self._places(group.members, frozenset()))
-        left = tasks
-        for position in sorted(group.members, key=lambda p: (-room.get(p, 0), p)):
-            copies = self._need.copies_in(self._table.views[position].total, left)
-            self._table.hold(position, job_id, self._need * copies)
-            left -= copies
+    def shortfall_of(self, value: str, tasks: int) -> Shortfall | None:
+        """The group with that value, if it still is one that can ever hold all members."""
+        at = self.at_value.get(value)
+        if at is None or self.groups[at].capacity < tasks:
+            return None
+        self.catch_up()
+        return Shortfall(self.groups[at], self._room[at])
 
-    def _group(self, value: str, members: Sequence[int]) -> Group:
+    def group_at(self, position: int) -> Group | None:
+        """The group that a worker belongs to."""
+        at = self._group_of.get(position)
+        return None if at is None else self.groups[at]
+
+    def members_at(self, value: str) -> tuple[int, ...]:
+        """The workers of the group with that value."""
+        at = self.at_value.get(value)
+        return () if at is None else self.groups[at].members
+
+    def changes_forgotten(self) -> None:
+        """The table has emptied its list of changes, all of which were noted here."""
+        self._seen = 0
+
+    def _group(self, pool: Pool, value: str, members: Sequence[int]) -> Group:
         views, wanted = self._table.views, set(accelerator_kinds(self._need))
         capacity = sum(self._need.copies_in(views[p].total, _NO_LIMIT) for p in members)
         kinds = {kind for p in members for kind in accelerator_kinds(views[p].total)}
-        return Group(value, tuple(members), capacity, len(kinds - wanted))
+        misses = max(pool.misses[p] for p in members)
+        return Group(value, tuple(members), capacity, (misses, len(kinds - wanted)))
 
     def _room_in(self, group: Group) -> int:
         free = self._table.free
         return sum(self._need.copies_in(free[p], _NO_LIMIT) for p in group.members)
 
-    def _catch_up(self) -> None:
+    def catch_up(self) -> None:
+        """Takes note of what has changed on the workers."""
         changes = self._table.changes
+        if self._seen == len(changes):
+            return
         news = {p for p in changes[self._seen :] if p in self._group_of}
         self._seen = len(changes)
         for at in {self._group_of[position] for position in news}:
             group, room = self.groups[at], self._room_in(self.groups[at])
             if room != self._room[at]:
-                entries = self._by_room[group.strangers]
+                entries = self._by_room[group.rank]
                 del entries[bisect_left(entries, (self._room[at], at))]
                 insort(entries, (room, at))
                 self._room[at] = room
 
     def _with_room(self, tasks: int) -> Iterator[int]:
         """The groups with enough room, tightest first."""
-        for strangers in sorted(self._by_room):
-            entries = self._by_room[strangers]
+        for rank in sorted(self._by_room):
+            entries = self._by_room[rank]
             for at in range(bisect_left(entries, (tasks, -1)), len(entries)):
                 yield entries[at][1]
 

@@ -1,248 +1,270 @@
-"""What holds for every snapshot: capacity, constraints, gangs, nothing left idle, the same answer
-each time.
-"""
+"""What holds of every answer, whatever the snapshot."""
 
-import itertools
-from collections import defaultdict
+from collections import Counter
 from dataclasses import replace
+from datetime import timedelta
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from iris.model.constraints import Constraint, ConstraintOp
-from iris.model.ids import JobId, TaskId, WorkerId, task_id
-from iris.model.job import Gang
-from iris.model.pending import PendingCode
-from iris.model.resources import Resources, accelerators_of
-from iris.scheduler.schedule import schedule
-from iris.scheduler.snapshot import PendingJob, ReadyTask, Schedule, Snapshot, WorkerView
-
-ATTRIBUTES = ("zone", "rack", "tpu-name", "tpu-worker-id")
-VALUES = ("0", "1", "2")
-WORKERS = tuple(WorkerId(f"w{i}") for i in range(8))
-
-
-# Few shapes, so that they often fit, fit exactly, or miss by one resource.
-AMOUNTS = st.sampled_from(
-    [
-        Resources(cpu, memory, disk, accelerators_of({"gpu": gpu, "tpu": tpu}))
-        for cpu, memory, disk, gpu, tpu in itertools.product(
-            (0, 1, 3), (0, 1, 2), (0, 1), (0, 1), (0, 2)
-        )
-    ]
+from iris.model.constraints import required
+from iris.model.ids import JobId, WorkerId, job_of, user_of
+from iris.model.priority import PriorityBand
+from iris.model.resources import Resources
+from iris.model.taints import taints_of, untolerated
+from iris.scheduler.policy import SchedulingPolicy
+from iris.scheduler.random_fleet_fixture import fleets, running, snapshots, waiting
+from iris.scheduler.schedule import Scheduler, schedule
+from iris.scheduler.snapshot import PendingClass, Schedule, Snapshot, WorkerView
+from iris.scheduler.work_fixture import (
+    NOW,
+    Runs,
+    Waits,
+    cores,
+    gang,
+    places,
+    snapshot_of,
+    worker,
 )
 
-
-def _view(free: Resources, used: Resources, attributes: dict[str, str], turn: int) -> WorkerView:
-    return WorkerView(WorkerId(""), free + used, free, attributes, accepting=turn > 0)
+NO_PREEMPTION = SchedulingPolicy(preemption=False)
 
 
-def _constraint(attribute: str, op: ConstraintOp, values: tuple[str, str]) -> Constraint:
-    count = {ConstraintOp.EQ: 1, ConstraintOp.NE: 1, ConstraintOp.IN: 2}.get(op, 0)
-    return Constraint(attribute, op, values[:count])
+def class_of(shown: Snapshot) -> dict[JobId, PendingClass]:
+    return {job.job_id: one for one in shown.classes for job in one.jobs}
 
 
-def _job(
-    need: Resources,
-    constraints: list[Constraint],
-    group_by: str | None,
-    avoids: list[frozenset[WorkerId]],
-) -> PendingJob:
-    gang = Gang(group_by) if group_by else None
-    tasks = tuple(ReadyTask(TaskId(""), avoid) for avoid in avoids)
-    return PendingJob(JobId(""), need, tuple(constraints), gang, tasks)
+def suits(view: WorkerView, one: PendingClass) -> bool:
+    """Whether a worker would do, if it had room."""
+    return (
+        view.accepting
+        and all(rule.holds(view.attributes) for rule in required(one.request.constraints))
+        and untolerated(taints_of(view.attributes), one.request.tolerations) is None
+    )
 
 
-def _snapshot(views: list[WorkerView], jobs: list[PendingJob]) -> Snapshot:
-    """The same, with names."""
-    named = []
-    for number, job in enumerate(jobs):
-        job_id = JobId(f"/u/j{number}")
-        tasks = tuple(
-            replace(task, task_id=task_id(job_id, index)) for index, task in enumerate(job.tasks)
-        )
-        named.append(replace(job, job_id=job_id, tasks=tasks))
-    workers = (replace(view, worker_id=WORKERS[index]) for index, view in enumerate(views))
-    return Snapshot(tuple(workers), tuple(named))
-
-
-NAMES, SOME = st.sampled_from(ATTRIBUTES), st.sampled_from(VALUES)
-VIEWS = st.builds(_view, AMOUNTS, AMOUNTS, st.dictionaries(NAMES, SOME), st.integers(0, 5))
-CONSTRAINTS = st.builds(_constraint, NAMES, st.sampled_from(ConstraintOp), st.tuples(SOME, SOME))
-JOBS = st.builds(
-    _job,
-    AMOUNTS,
-    st.lists(CONSTRAINTS, max_size=2),
-    st.sampled_from((None, None, *ATTRIBUTES)),
-    st.lists(st.frozensets(st.sampled_from(WORKERS), max_size=2), min_size=1, max_size=5),
-)
-SNAPSHOTS = st.builds(_snapshot, st.lists(VIEWS, max_size=len(WORKERS)), st.lists(JOBS, max_size=6))
-
-
-def places(snapshot: Snapshot, answer: Schedule) -> dict[JobId, list[WorkerView]]:
-    """The workers of each job's placed tasks, in order of the tasks."""
-    views = {view.worker_id: view for view in snapshot.workers}
-    owners = {task.task_id: job.job_id for job in snapshot.jobs for task in job.tasks}
-    found: dict[JobId, list[WorkerView]] = defaultdict(list)
-    for one in answer.placements:
-        found[owners[one.task_id]].append(views[one.worker_id])
-    return found
-
-
-def left_over(snapshot: Snapshot, answer: Schedule) -> dict[WorkerId, Resources]:
-    free = {view.worker_id: view.free for view in snapshot.workers}
-    needs = {task.task_id: job.resources for job in snapshot.jobs for task in job.tasks}
-    for one in answer.placements:
-        assert needs[one.task_id].fits_in(free[one.worker_id]), f"{one} exceeds its worker"
-        free[one.worker_id] -= needs[one.task_id]
+def left_over(shown: Snapshot, answer: Schedule) -> dict[WorkerId, Resources]:
+    """What is free on each worker once everything has been placed."""
+    classes = class_of(shown)
+    free = {view.worker_id: view.free for view in shown.workers}
+    for place in answer.placements:
+        free[place.worker_id] -= classes[job_of(place.task_id)].request.resources
     return free
 
 
-@given(SNAPSHOTS)
-def test_no_worker_is_given_more_than_it_has(snapshot: Snapshot) -> None:
-    left_over(snapshot, schedule(snapshot))
+@given(snapshots())
+def test_every_placement_is_allowed_and_fits(shown: Snapshot) -> None:
+    answer = schedule(shown)
+    classes, views = class_of(shown), {view.worker_id: view for view in shown.workers}
+    tasks = {task.task_id for one in shown.classes for job in one.jobs for task in job.tasks}
+    placed = [place.task_id for place in answer.placements]
+    assert len(set(placed)) == len(placed)
+    assert set(placed) <= tasks
+    assert len(placed) <= shown.policy.max_placements or any(
+        one.request.gang for one in shown.classes
+    )
+    for place in answer.placements:
+        assert suits(views[place.worker_id], classes[job_of(place.task_id)])
+    for worker_id, free in left_over(shown, answer).items():
+        was = dict(views[worker_id].free.amounts())
+        assert all(amount >= min(0, was.get(name, 0)) for name, amount in free.amounts()), worker_id
 
 
-@given(SNAPSHOTS)
-def test_every_task_is_placed_once_or_unplaced_once(snapshot: Snapshot) -> None:
-    answer = schedule(snapshot)
-    seen = [one.task_id for one in answer.placements]
-    seen += [task for one in answer.unplaced for task in one.tasks]
-    assert sorted(seen) == sorted(task.task_id for job in snapshot.jobs for task in job.tasks)
+@given(snapshots())
+def test_gangs_are_placed_whole_in_one_group_or_not_at_all(shown: Snapshot) -> None:
+    answer, views = schedule(shown), {view.worker_id: view for view in shown.workers}
+    classes = class_of(shown)
+    by_job: dict[JobId, list[WorkerId]] = {}
+    for place in answer.placements:
+        by_job.setdefault(job_of(place.task_id), []).append(place.worker_id)
+    for job_id, workers in by_job.items():
+        request = classes[job_id].request
+        if request.gang is not None:
+            assert len(workers) == request.gang_size
+            groups = {views[one].attributes[request.gang.group_by] for one in workers}
+            assert len(groups) == 1
 
 
-@given(SNAPSHOTS)
-def test_workers_accept_and_satisfy_all_constraints(snapshot: Snapshot) -> None:
-    found = places(snapshot, schedule(snapshot))
-    for job in snapshot.jobs:
-        for view in found[job.job_id]:
-            assert view.accepting
-            assert all(rule.holds(view.attributes) for rule in job.constraints)
+@given(snapshots())
+def test_no_budget_is_exceeded(shown: Snapshot) -> None:
+    answer, classes = schedule(shown), class_of(shown)
+    held: dict[str, Resources] = {}
+    for (user, _), amount in shown.usage.items():
+        held[user] = held.get(user, Resources()) + amount
+    gained = Counter(job_of(place.task_id) for place in answer.placements)
+    for job_id, tasks in gained.items():
+        user = user_of(job_id)
+        held[user] = held.get(user, Resources()) + classes[job_id].request.resources * tasks
+    for user in {user_of(job_id) for job_id in gained}:
+        has = dict(held[user].amounts())
+        for name, most in shown.policy.of_user(user).budget.items():
+            assert has.get(name, 0) <= most, f"{user} has {has}"
 
 
-@given(SNAPSHOTS)
-def test_a_gang_is_placed_whole_on_one_group_or_not_at_all(snapshot: Snapshot) -> None:
-    found = places(snapshot, schedule(snapshot))
-    for job in snapshot.jobs:
-        if job.gang is not None and found[job.job_id]:
-            assert len(found[job.job_id]) == len(job.tasks)
-            values = {view.attributes[job.gang.group_by] for view in found[job.job_id]}
-            assert len(values) == 1
-
-
-@given(SNAPSHOTS)
-def test_no_single_task_waits_while_a_worker_has_room_that_no_gang_waits_for(
-    snapshot: Snapshot,
-) -> None:
-    answer = schedule(snapshot)
-    free = left_over(snapshot, answer)
-    gangs = {job.job_id for job in snapshot.jobs if job.gang is not None}
-    gang_waits = any(one.job_id in gangs for one in answer.unplaced)
-    by_id = {job.job_id: job for job in snapshot.jobs}
+@given(snapshots(policy=NO_PREEMPTION))
+def test_nothing_waits_that_has_room_and_bands_are_strict(shown: Snapshot) -> None:
+    """Room that is free in the end, or that only later bands got, would not do for any single task
+    that waits. Where room is kept for gangs, or is being released, nothing is said.
+    """
+    # Without what is being released nothing is claimed ahead of time.
+    workers = tuple(replace(view, releasing=Resources()) for view in shown.workers)
+    shown = replace(shown, workers=workers)
+    answer, classes = schedule(shown), class_of(shown)
+    kept = {worker_id for one in answer.reservations for worker_id in one.workers}
+    free = left_over(shown, answer)
+    if answer.more:
+        return
     for one in answer.unplaced:
-        job = by_id[one.job_id]
-        if job.gang is not None:
+        if one.request.gang is not None or not one.within_budget:
             continue
-        fitting = [
-            view
-            for view in snapshot.workers
-            if view.accepting
-            and all(rule.holds(view.attributes) for rule in job.constraints)
-            and job.resources.fits_in(free[view.worker_id])
-        ]
-        assert not fitting or (gang_waits and one.reason.code is PendingCode.WORKERS_RESERVED)
+        for view in shown.workers:
+            if view.worker_id in kept or not suits(view, classes[one.job_id]):
+                continue
+            room = free[view.worker_id]
+            for place in answer.placements:
+                other = classes[job_of(place.task_id)]
+                if place.worker_id == view.worker_id and one.band.may_preempt(other.band):
+                    room += other.request.resources
+            assert not one.request.resources.fits_in(room), f"{one.job_id} on {view.worker_id}"
 
 
-@given(SNAPSHOTS)
-def test_a_gang_waits_only_if_no_group_has_room_at_its_turn(snapshot: Snapshot) -> None:
-    for number, job in enumerate(snapshot.jobs):
-        # The pass up to this job is a pass of its own, in which no gang waits: then no room is
-        # held.
-        before = schedule(Snapshot(snapshot.workers, snapshot.jobs[:number]))
-        if job.gang is None or before.unplaced:
+@given(snapshots(gangs=True, quiet=True, policy=replace(NO_PREEMPTION, max_reservations=0)))
+def test_no_gang_waits_that_a_group_has_room_for(shown: Snapshot) -> None:
+    answer, classes = schedule(shown), class_of(shown)
+    free = left_over(shown, answer)
+    for one in answer.unplaced:
+        if one.request.gang is None or not one.within_budget:
             continue
-        free = left_over(snapshot, before)
-        room: dict[str, int] = defaultdict(int)
-        for view in snapshot.workers:
-            value = view.attributes.get(job.gang.group_by)
-            if (
-                value is not None
-                and view.accepting
-                and all(rule.holds(view.attributes) for rule in job.constraints)
-            ):
-                room[value] += job.resources.copies_in(free[view.worker_id], len(job.tasks))
-        placed = places(snapshot, schedule(Snapshot(snapshot.workers, snapshot.jobs[: number + 1])))
-        assert bool(placed[job.job_id]) == any(n >= len(job.tasks) for n in room.values())
+        rooms: Counter[str] = Counter()
+        for view in shown.workers:
+            if suits(view, classes[one.job_id]):
+                room = one.request.resources.copies_in(free[view.worker_id], 9)
+                rooms[view.attributes["slice-id"]] += room
+        assert all(room < one.request.gang_size for room in rooms.values()), one.job_id
 
 
-@given(SNAPSHOTS)
-def test_a_worker_to_be_avoided_is_the_last_resort(snapshot: Snapshot) -> None:
-    for job in snapshot.jobs:
-        if job.gang is not None:
-            continue
-        alone = PendingJob(job.job_id, job.resources, job.constraints, None, job.tasks[:1])
-        answer = schedule(Snapshot(snapshot.workers, (alone,)))
-        avoid = job.tasks[0].avoid
-        if not answer.placements or answer.placements[0].worker_id not in avoid:
-            continue
-        assert not any(
-            view.accepting
-            and view.worker_id not in avoid
-            and job.resources.fits_in(view.free)
-            and all(rule.holds(view.attributes) for rule in job.constraints)
-            for view in snapshot.workers
+@given(snapshots())
+def test_whoever_makes_room_is_of_a_later_band_and_goes_whole(shown: Snapshot) -> None:
+    answer, classes = schedule(shown), class_of(shown)
+    victims = {one.attempt_uid for one in answer.preemptions}
+    assert len(victims) == len(answer.preemptions) <= shown.policy.max_preemptions
+    by_uid = {
+        other.attempt_uid: (view.worker_id, other)
+        for view in shown.workers
+        for other in shown.work.on(view.worker_id)
+    }
+    for one in answer.preemptions:
+        where, occupant = by_uid[one.attempt_uid]
+        assert where == one.worker_id
+        assert not occupant.stopping
+        assert classes[one.for_job].band.may_preempt(occupant.band)
+        if occupant.in_gang:
+            whole = {other.attempt_uid for _, other in shown.work.of_job(occupant.job_id)}
+            assert whole <= victims
+    assert not (victims and not shown.policy.preemption)
+
+
+@given(st.data())
+def test_no_victim_is_superfluous(data: st.DataObject) -> None:
+    """For one task that waits: with any one of the victims spared, it would have no room."""
+    fleet = data.draw(fleets())
+    runs = data.draw(running(fleet, stopping=False))
+    wants = Waits("/u/x", need=cores(data.draw(st.integers(1, 4))), band=PriorityBand.PRODUCTION)
+    shown = snapshot_of(fleet, [wants], runs)
+    answer = schedule(shown)
+    victims = {one.attempt_uid for one in answer.preemptions}
+    units: dict[str, set[str]] = {}
+    for view in shown.workers:
+        for one in shown.work.on(view.worker_id):
+            if one.attempt_uid in victims:
+                units.setdefault(one.job_id if one.in_gang else one.attempt_uid, set()).add(
+                    one.attempt_uid
+                )
+
+    def has_room(gone: set[str]) -> bool:
+        for view in shown.workers:
+            room = view.free
+            for one in shown.work.on(view.worker_id):
+                room += one.resources if one.attempt_uid in gone else Resources()
+            if suits(view, shown.classes[0]) and wants.need.fits_in(room):
+                return True
+        return False
+
+    if victims:
+        assert has_room(set(victims))
+        for unit in units.values():
+            assert not has_room(set(victims) - unit), f"{unit} could have stayed"
+
+
+@given(snapshots())
+def test_every_class_that_was_looked_at_is_placed_or_explained(shown: Snapshot) -> None:
+    answer = schedule(shown)
+    placed = Counter(job_of(place.task_id) for place in answer.placements)
+    explained = {(one.band, one.user, one.request): one for one in answer.unplaced}
+    assert len(explained) == len(answer.unplaced), "each class once"
+    for one in shown.classes:
+        got = sum(placed[job.job_id] for job in one.jobs)
+        key = (one.band, one.user, one.request)
+        if got < one.tasks and not answer.more:
+            left = explained[key]
+            assert left.reason.summary()
+            assert 0 <= left.waits_for_stop <= left.within_budget <= one.tasks - got
+        if got == one.tasks:
+            assert key not in explained
+
+
+@given(st.integers(1, 3), st.integers(2, 4), st.integers(1, 12))
+def test_users_with_the_same_wishes_differ_by_one_task_at_most(
+    each: int, users: int, room: int
+) -> None:
+    fleet = [worker(f"w{number}", each) for number in range(room)]
+    jobs = [Waits(f"/u{number}/x", 50, cores(each)) for number in range(users)]
+    counts = Counter(task.split("/")[1] for task in places(schedule(snapshot_of(fleet, jobs))))
+    shares = [counts[f"u{number}"] for number in range(users)]
+    assert sum(shares) == room
+    assert max(shares) - min(shares) <= 1
+
+
+@given(st.integers(1, 60), st.integers(1, 60), st.integers(1, 4))
+def test_nothing_borrowed_outlasts_the_estimate(work: int, ends: int, tasks: int) -> None:
+    fleet = [worker(f"w{n}", 4, slice_id="s") for n in range(2)]
+    runs = [Runs(f"w{n}", "/o/x", cores(2), PriorityBand.INTERACTIVE, left=ends) for n in range(2)]
+    jobs = [gang("/g/g", 2, cores(4)), Waits("/s/s", tasks, minutes=work)]
+    answer = schedule(snapshot_of(fleet, jobs, runs))
+    (kept,) = answer.reservations
+    assert kept.starts_by == NOW + timedelta(minutes=ends)
+    assert bool(answer.placements) == (work <= ends)
+
+
+@given(st.data())
+def test_a_scheduler_that_remembers_gives_the_same_answers(data: st.DataObject) -> None:
+    """Workers change, come and go; time passes; reservations are handed on."""
+    remembers = Scheduler()
+    shown = data.draw(snapshots())
+    for _ in range(data.draw(st.integers(1, 6))):
+        answer = remembers.schedule(shown)
+        assert answer == schedule(shown)
+        again = data.draw(snapshots()) if data.draw(st.booleans()) else None
+        workers = list(shown.workers if again is None else again.workers)
+        for position, view in enumerate(workers):
+            if data.draw(st.integers(0, 2)) == 0:
+                free = Resources(view.total.cpu_millis // 2, view.total.memory_bytes)
+                workers[position] = replace(view, free=free, releasing=view.total - free)
+        moment = shown.now + timedelta(minutes=data.draw(st.sampled_from([0, 1, 20, 40])))
+        fleet_jobs = classes_again(data, shown)
+        waits = {job.job_id for one in fleet_jobs for job in one.jobs}
+        shown = replace(
+            shown,
+            workers=tuple(workers),
+            now=moment,
+            classes=fleet_jobs,
+            work=(again or shown).work,
+            reservations=tuple(one for one in answer.reservations if one.job_id in waits),
         )
 
 
-@given(SNAPSHOTS)
-def test_the_best_fit_is_the_best_by_the_measure(snapshot: Snapshot) -> None:
-    """The first task of a pass, against a plain scan of all workers."""
-    for job in snapshot.jobs:
-        if job.gang is not None:
-            continue
-        task = ReadyTask(job.tasks[0].task_id)
-        alone = PendingJob(job.job_id, job.resources, job.constraints, None, (task,))
-        wanted = {kind for kind, _ in job.resources.accelerators}
-
-        def measure(
-            view: WorkerView, wanted: set[str] = wanted
-        ) -> tuple[int, tuple[str, ...], int, int, int, int, tuple[tuple[str, int], ...], int]:
-            kinds = tuple(kind for kind, _ in view.total.accelerators)
-            free = view.free
-            chips = sum(count for _, count in free.accelerators)
-            return (
-                len(set(kinds) - wanted),
-                kinds,
-                chips,
-                free.cpu_millis,
-                free.memory_bytes,
-                free.disk_bytes,
-                free.accelerators,
-                WORKERS.index(view.worker_id),
-            )
-
-        fitting = [
-            view
-            for view in snapshot.workers
-            if view.accepting
-            and job.resources.fits_in(view.free)
-            and all(rule.holds(view.attributes) for rule in job.constraints)
-        ]
-        answer = schedule(Snapshot(snapshot.workers, (alone,)))
-        expected = [min(fitting, key=measure).worker_id] if fitting else []
-        assert [one.worker_id for one in answer.placements] == expected
-
-
-@given(SNAPSHOTS)
-def test_the_same_snapshot_gives_the_same_answer(snapshot: Snapshot) -> None:
-    assert schedule(snapshot) == schedule(snapshot)
-
-
-@given(SNAPSHOTS)
-def test_every_reason_counts_every_worker_once(snapshot: Snapshot) -> None:
-    for one in schedule(snapshot).unplaced:
-        assert sum(rule.workers for rule in one.reason.rules) == len(snapshot.workers)
-        assert one.reason.summary()
-        job = next(job for job in snapshot.jobs if job.job_id == one.job_id)
-        if one.reason.code is PendingCode.INSUFFICIENT_RESOURCE:
-            assert dict(job.resources.amounts())[one.reason.subject] > 0
+def classes_again(data: st.DataObject, shown: Snapshot) -> tuple[PendingClass, ...]:
+    """The same work, or other."""
+    if data.draw(st.booleans()):
+        return tuple(shown.classes)
+    return tuple(snapshot_of([], data.draw(waiting())).classes)

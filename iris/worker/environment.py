@@ -1,12 +1,15 @@
 """What a machine has to offer: as it was told, or as it is."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from iris.host.ports import LOOPBACK
 from iris.model.errors import FailedPrecondition
 from iris.model.resources import Resources
 from iris.worker.protocols import WorkerEnvironment
+
+# Far more than tasks of one machine ever asked for, and far fewer than its kernel gives out.
+DEFAULT_PORTS = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,12 +37,14 @@ class MachineEnvironmentProvider:
         measure: What this process may really use, e.g. iris.host.budget.this_machine.
         accelerators: Those that the machine is known to have, as in Resources.
         host: Where peers reach this worker's tasks.
+        ports: How many TCP ports tasks may have at once.
     """
 
     measure: Callable[[], Resources]
     attributes: Mapping[str, str]
     host: str
     accelerators: tuple[tuple[str, int], ...] = ()
+    ports: int = DEFAULT_PORTS
 
     def probe(self) -> WorkerEnvironment:
         """See EnvironmentProvider."""
@@ -49,5 +54,5 @@ class MachineEnvironmentProvider:
                 f"This machine has nothing to offer: it has {found}.",
                 hint="Look at the limits (control groups, affinity) that this process runs under.",
             )
-        total = Resources(found.cpu_millis, found.memory_bytes, found.disk_bytes, self.accelerators)
+        total = replace(found, accelerators=self.accelerators, ports=self.ports)
         return WorkerEnvironment(total, self.attributes, self.host)

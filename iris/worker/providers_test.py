@@ -19,7 +19,7 @@ from iris.worker.options import WorkerOptions
 from iris.worker.protocols import Image, WorkerEnvironment
 from iris.worker.scripted_controller import TOKEN, ScriptedController
 
-TOTAL = Resources(2000, 1 << 30, 1 << 30, (("tpu/v5litepod-4", 4),))
+TOTAL = Resources(2000, 1 << 30, 1 << 30, (("tpu/v5litepod-4", 4),), ports=3)
 
 
 async def test_the_machine_is_an_image_and_no_other_is_to_be_had() -> None:
@@ -44,8 +44,13 @@ def test_a_machine_has_what_is_measured_and_its_known_accelerators() -> None:
         lambda: Resources(4000, 1 << 30, 5), {"zone": "z"}, "10.0.0.1", (("gpu/h100", 8),)
     )
     assert provider.probe() == WorkerEnvironment(
-        Resources(4000, 1 << 30, 5, (("gpu/h100", 8),)), {"zone": "z"}, "10.0.0.1"
+        Resources(4000, 1 << 30, 5, (("gpu/h100", 8),), ports=1000), {"zone": "z"}, "10.0.0.1"
     )
+
+
+def test_a_machine_lends_as_many_ports_as_it_is_told() -> None:
+    provider = MachineEnvironmentProvider(lambda: Resources(4000, 1 << 30), {}, "h", ports=5)
+    assert provider.probe().total.ports == 5
 
 
 def test_a_machine_that_may_use_nothing_cannot_be_a_worker() -> None:
@@ -84,6 +89,7 @@ async def test_a_host_makes_workers_that_work(tmp_path: Path) -> None:
     await worker.registered()
     (stream,) = controller.streams
     assert stream.hello.total.accelerators[0].count == 4
+    assert stream.hello.total.ports == 3
     await worker.stop("done")
     await host.close()
     await host.close()

@@ -19,6 +19,7 @@ T = TypeVar("T")
 _UID = re.compile(r"[a-z0-9][a-z0-9-]{0,127}")
 # Logs whose marks are kept in memory; others are read through once when they are asked for.
 _MAX_OPEN = 4096
+_SUFFIX = ".log"
 
 
 class LogStore:
@@ -88,6 +89,15 @@ class LogStore:
             if not future.done():
                 future.set_result(None)
 
+    async def stored(self) -> list[AttemptUid]:
+        """All attempts that there are lines of."""
+
+        def look() -> list[AttemptUid]:
+            names = (path.name.removesuffix(_SUFFIX) for path in self._folder.glob(f"*{_SUFFIX}"))
+            return sorted(AttemptUid(name) for name in names if _UID.fullmatch(name))
+
+        return await self._in_thread(look)
+
     async def delete(self, attempt: AttemptUid) -> None:
         """Removes an attempt's lines. Idempotent."""
 
@@ -119,4 +129,4 @@ class LogStore:
             raise InvalidArgument(
                 f"{attempt!r} is no attempt uid.", hint="It is made by the controller."
             )
-        return self._folder / f"{attempt}.log"
+        return self._folder / f"{attempt}{_SUFFIX}"

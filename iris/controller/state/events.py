@@ -8,18 +8,26 @@ from datetime import datetime
 
 from iris.controller.state.records import Usage
 from iris.model.ids import AttemptUid, JobId, SliceId, TaskId, WorkerId
-from iris.model.job import JobSpec
+from iris.model.job import ExistingJobPolicy, JobSpec
 from iris.model.resources import Resources
 from iris.model.states import TaskState
 
 
 @dataclass(frozen=True, slots=True)
 class JobSubmitted:
-    """A user asked for a job, and nothing speaks against it."""
+    """A user asked for a job, and nothing speaks against it.
+
+    Attributes:
+        request_id: Names the request, so that one that is sent again is known; may be empty.
+        policy: What happens to a job of that name. REPLACE takes only one that has ended: whoever
+            sends it ends the old one first.
+    """
 
     at: datetime
     job_id: JobId
     spec: JobSpec
+    request_id: str = ""
+    policy: ExistingJobPolicy = ExistingJobPolicy.ERROR
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +54,24 @@ class TasksAssigned:
 
     at: datetime
     assignments: tuple[Assignment, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Preempted:
+    """One attempt that has to make room, and for which job."""
+
+    attempt_uid: AttemptUid
+    for_job: JobId
+
+
+@dataclass(frozen=True, slots=True)
+class TasksPreempted:
+    """The scheduler gives these attempts' places to work of an earlier band. Of a gang, all of its
+    attempts are in it.
+    """
+
+    at: datetime
+    preempted: tuple[Preempted, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,21 +170,33 @@ class SliceGone:
 
 
 @dataclass(frozen=True, slots=True)
-class RetryDue:
-    """The delay of at least one retry is over."""
+class TimePassed:
+    """Something is due: the delay of a retry is over, or a job's timeout or scheduling_timeout."""
 
     at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class JobsPruned:
+    """These jobs have ended long ago and are forgotten, with their tasks and attempts. None of them
+    has a child that has not ended or is not pruned with it.
+    """
+
+    at: datetime
+    job_ids: tuple[JobId, ...]
 
 
 Event = (
     JobSubmitted
     | TerminateRequested
     | TasksAssigned
+    | TasksPreempted
     | AttemptObserved
     | WorkerAttached
     | WorkerDetached
     | WorkerLost
     | SliceDraining
     | SliceGone
-    | RetryDue
+    | TimePassed
+    | JobsPruned
 )

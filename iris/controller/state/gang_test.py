@@ -9,6 +9,7 @@ from iris.controller.state.views import snapshot
 from iris.model.errors import Internal
 from iris.model.ids import SliceId
 from iris.model.states import JobState, TaskState
+from iris.scheduler.policy import SchedulingPolicy
 
 PENDING, ASSIGNED, RUNNING = TaskState.PENDING, TaskState.ASSIGNED, TaskState.RUNNING
 SUCCEEDED, FAILED, KILLED = TaskState.SUCCEEDED, TaskState.FAILED, TaskState.KILLED
@@ -28,7 +29,8 @@ def running_gang(*, failures: int = 0, preemptions: int = 100) -> Scenario:
 
 def startable(world: Scenario) -> int:
     """How many tasks the scheduler is shown."""
-    return sum(len(job.tasks) for job in snapshot(world.state.jobs, world.state.fleet).jobs)
+    shown = snapshot(world.state, world.now, SchedulingPolicy())
+    return sum(one.tasks for one in shown.classes)
 
 
 def test_all_or_nothing_is_placed() -> None:
@@ -187,6 +189,7 @@ def test_the_scheduler_sees_members_in_order_of_their_indices() -> None:
     world.end(1, KILLED)
     world.end(0, KILLED)
     world.pass_time(1000)
-    (job,) = snapshot(world.state.jobs, world.state.fleet).jobs
+    (shown,) = snapshot(world.state, world.now, SchedulingPolicy()).classes
+    (job,) = shown.jobs
     assert [task.task_id for task in job.tasks] == [f"/alice/job/{index}" for index in range(3)]
     assert [task.avoid for task in job.tasks] == [frozenset(), frozenset(), frozenset({"w2"})]

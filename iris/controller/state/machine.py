@@ -7,23 +7,22 @@ What becomes of a task when an attempt ends is decided in `iris.controller.state
 
 from collections.abc import Callable, Iterable
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from iris.controller.state import events
+from iris.controller.state.attachments import Attachments, is_from, place_of
+from iris.controller.state.copier import Copier
+from iris.controller.state.deadlines import Deadlines, Limit
 from iris.controller.state.effects import Effects
-from iris.controller.state.fleet import Fleet, Worker
-from iris.controller.state.jobs import Job, JobTable
+from iris.controller.state.fleet import Fleet
+from iris.controller.state.job import Job
+from iris.controller.state.jobs import JobTable
 from iris.controller.state.outcomes import Outcomes
-from iris.controller.state.records import (
-    AttemptRecord,
-    JobRecord,
-    TaskRecord,
-    Usage,
-    WorkerRecord,
-)
-from iris.controller.state.retry import RetryPolicy, spread
-from iris.model.errors import AlreadyExists, Internal, NotFound
+from iris.controller.state.records import AttemptRecord, JobRecord, TaskRecord, Usage, WorkerRecord
+from iris.controller.state.retry import RetryPolicy
+from iris.controller.state.submissions import Submissions
+from iris.model.errors import Internal, NotFound
 from iris.model.ids import AttemptUid, JobId, TaskId, WorkerId, index_of, job_of
 from iris.model.states import TASK_TRANSITIONS, TaskState, roll_up
 
@@ -33,40 +32,57 @@ REPORTABLE = frozenset(
 )
 # Above all that unstored changes (reasons for waiting) can add between two stored ones.
 _VERSION_STEP = 1 << 20
+_JOBS = Copier(JobRecord)
 
 
 class ControllerState:
     """Jobs and workers. Not thread-safe.
+
+    Args:
+        stop_grace: Between SIGTERM and SIGKILL, for jobs that do not say: the scheduler has to know
+            when work is gone.
 
     `apply` either raises an error that a caller caused (NotFound, AlreadyExists) and changes
     nothing, or changes the state and says how. Internal means that the state can no longer be
     trusted.
     """
 
-    def __init__(self, retry: RetryPolicy | None = None) -> None:
-        self.jobs = JobTable()
+    def __init__(
+        self, retry: RetryPolicy | None = None, *, stop_grace: timedelta = timedelta(seconds=10)
+    ) -> None:
+        self.jobs = JobTable(stop_grace)
         self.fleet = Fleet()
+        self.ended = self.jobs.ended
+        self.stop_grace = stop_grace
+        self._deadlines = Deadlines(self.jobs)
         self._outcomes = Outcomes(self.jobs, self.fleet, retry or RetryPolicy())
+        self._submissions = Submissions(self.jobs, self._deadlines)
+        attachments = Attachments(self.jobs, self.fleet, self._outcomes)
         self._usage: dict[AttemptUid, Usage] = {}
         self._handlers: dict[type, Callable[[Any, Effects], None]] = {
-            events.JobSubmitted: self._submitted,
+            events.JobSubmitted: self._submissions.submit,
             events.TerminateRequested: self._terminate,
             events.TasksAssigned: self._assigned,
+            events.TasksPreempted: self._outcomes.preempt,
             events.AttemptObserved: self._observed,
-            events.WorkerAttached: self._attached,
-            events.WorkerDetached: self._detached,
-            events.WorkerLost: self._lost,
-            events.SliceDraining: self._draining,
-            events.SliceGone: self._slice_gone,
-            events.RetryDue: self._retry_due,
+            events.WorkerAttached: attachments.attached,
+            events.WorkerDetached: attachments.detached,
+            events.WorkerLost: attachments.lost,
+            events.SliceDraining: attachments.draining,
+            events.SliceGone: attachments.slice_gone,
+            events.TimePassed: self._time_passed,
+            events.JobsPruned: self._submissions.prune,
         }
 
     def apply(self, event: events.Event) -> Effects:
         """Takes one event."""
         effects = Effects()
         self._handlers[type(event)](event, effects)
-        for job_id in effects.jobs:
-            self._settle(self._job(job_id), event.at)
+        self._settle_all(event.at, effects)
+        for uid in effects.attempts:
+            attempt = self.jobs.attempt(uid)
+            if uid in self._usage and (attempt is None or attempt.state.is_terminal):
+                del self._usage[uid]
         return effects
 
     def restore(
@@ -76,19 +92,26 @@ class ControllerState:
         attempts: Iterable[AttemptRecord],
         workers: Iterable[WorkerRecord],
         at: datetime,
+        next_number: int = 1,
     ) -> None:
         """Fills an empty state with what was stored. Every worker starts out disconnected.
 
         `jobs` come in order of their numbers; `tasks` are those that are not as new; the attempts
-        of a task come in order of theirs. Raises Internal when they contradict each other.
+        of a task come in order of theirs; `next_number` is beyond that of every job there ever was.
+        Raises Internal when they contradict each other.
         """
         for record in workers:
             self.fleet.put(record, at, connected=False)
         for job_record in jobs:
-            if job_record.number != self.jobs.next_number:
+            if job_record.number < self.jobs.next_number:
                 raise Internal(f"{job_record.job_id} has number {job_record.number}, out of order.")
             version = (job_record.version // _VERSION_STEP + 1) * _VERSION_STEP
-            self.jobs.add(replace(job_record, version=version), tasks.get(job_record.job_id, ()))
+            job = self.jobs.add(
+                replace(job_record, version=version), tasks.get(job_record.job_id, ())
+            )
+            for limit in Limit:
+                self._deadlines.watch(job, limit)
+        self.jobs.next_number = max(self.jobs.next_number, next_number)
         for attempt in attempts:
             self.jobs.add_attempt(attempt)
             job = self._job(attempt.job_id)
@@ -99,18 +122,19 @@ class ControllerState:
                     raise Internal(
                         f"Attempt {attempt.uid} runs on {attempt.worker_id}, which is gone."
                     )
-                self.fleet.take(worker, attempt.uid, job.record.spec.resources)
+                self.fleet.take(worker, attempt.uid, place_of(job, attempt))
             elif task.attempt_uid == attempt.uid and task.state.is_active:
-                job.held.add(attempt.index)
+                job.hold(attempt.index)
 
     def next_due(self) -> datetime | None:
-        """When RetryDue is due."""
-        return self.jobs.next_due()
+        """When TimePassed is due."""
+        due = (self.jobs.next_due(), self._deadlines.next_due())
+        return min((moment for moment in due if moment is not None), default=None)
 
     def is_news(self, worker_id: WorkerId, incarnation_id: str, seen: events.Observation) -> bool:
         """Whether an observation says anything that the state does not; usage alone is no news."""
         attempt = self.jobs.attempt(seen.attempt_uid)
-        if attempt is None or not _is_from(attempt, worker_id, incarnation_id):
+        if attempt is None or not is_from(attempt, worker_id, incarnation_id):
             return True
         if seen.state.is_terminal:
             return True  # if only to be acknowledged again
@@ -143,28 +167,32 @@ class ControllerState:
             )
         return job
 
-    def _settle(self, job: Job, at: datetime) -> None:
-        record = job.record
-        state = roll_up(job.counts, started=record.started_at is not None)
-        ended = record.finished_at
-        if state.is_terminal and ended is None:
-            ended = at
-            self.jobs.active -= 1
-        job.record = replace(record, state=state, finished_at=ended, version=record.version + 1)
+    def _settle_all(self, at: datetime, effects: Effects) -> None:
+        """Works out the states of the jobs that were touched. The children of one that has ended
+        are touched by that.
+        """
+        touched: Iterable[JobId] = effects.jobs
+        while ended := [job for job in map(self._job, touched) if self._settle(job, at)]:
+            below = Effects()
+            for job in ended:
+                reason = f"Its parent {job.job_id} has ended."
+                self._outcomes.end_children(job, reason, at, below)
+            effects.add(below)
+            touched = below.jobs
 
-    def _submitted(self, event: events.JobSubmitted, effects: Effects) -> None:
-        known = self.jobs.get(event.job_id)
-        if known is not None:
-            if known.record.spec == event.spec:
-                return
-            raise AlreadyExists(
-                f"There is a job {event.job_id} already, and it is a different one.",
-                hint="Choose another name; a job's specification never changes.",
-            )
-        self.jobs.add(JobRecord(event.job_id, self.jobs.next_number, event.spec, event.at))
-        effects.submitted[event.job_id] = None
-        effects.jobs[event.job_id] = None
-        effects.reschedule = True
+    def _settle(self, job: Job, at: datetime) -> bool:
+        """Works out the job's state; whether it has ended just now."""
+        record = job.record
+        state = roll_up(
+            job.counts,
+            started=record.started_at is not None,
+            allowed_failures=record.spec.max_task_failures,
+            timed_out=record.timed_out,
+        )
+        changes: dict[str, Any] = {"state": state, "version": record.version + 1}
+        if state.is_terminal and record.finished_at is None:
+            changes["finished_at"] = at
+        return self.jobs.settle(job, _JOBS.changed(record, changes))
 
     def _terminate(self, event: events.TerminateRequested, effects: Effects) -> None:
         job = self._job(event.job_id)
@@ -189,7 +217,7 @@ class ControllerState:
             raise Internal(
                 f"{given.task_id} was placed but is not ready: {self.jobs.story(job, index)}."
             )
-        if worker is None or not self.fleet.view(worker).accepting:
+        if worker is None or self.fleet.refusal(worker):
             raise Internal(f"{given.task_id} was placed on {given.worker_id}, which takes no work.")
         if not resources.fits_in(worker.free):
             raise Internal(
@@ -197,20 +225,22 @@ class ControllerState:
                 f"not {resources}."
             )
         task = job.tasks[index]
-        self.jobs.add_attempt(
-            AttemptRecord(
-                uid=given.attempt_uid,
-                job_id=job.job_id,
-                index=index,
-                number=task.attempts,
-                worker_id=given.worker_id,
-                incarnation_id=worker.record.incarnation_id,
-                assigned_at=at,
-            )
+        attempt = AttemptRecord(
+            uid=given.attempt_uid,
+            job_id=job.job_id,
+            index=index,
+            number=task.attempts,
+            worker_id=given.worker_id,
+            incarnation_id=worker.record.incarnation_id,
+            assigned_at=at,
         )
+        self.jobs.add_attempt(attempt)
+        if job.record.placed_at is None:
+            job.record = replace(job.record, placed_at=at)
+            self._deadlines.watch(job, Limit.TIMEOUT)
         effects.attempts[given.attempt_uid] = None
         effects.run[given.worker_id, given.attempt_uid] = None
-        self.fleet.take(worker, given.attempt_uid, resources)
+        self.fleet.take(worker, given.attempt_uid, place_of(job, attempt))
         self.jobs.move_task(
             job,
             index,
@@ -229,21 +259,27 @@ class ControllerState:
     def _observed(self, event: events.AttemptObserved, effects: Effects) -> None:
         seen, key = event.observation, (event.worker_id, event.observation.attempt_uid)
         attempt = self.jobs.attempt(seen.attempt_uid)
-        stale = attempt is None or not _is_from(attempt, event.worker_id, event.incarnation_id)
+        stale = attempt is not None and not is_from(attempt, event.worker_id, event.incarnation_id)
         if attempt is None or stale or attempt.state.is_terminal:
             # Unknown, another process's, or ended before: nothing changes, but the worker lets go.
             if not seen.state.is_terminal:
                 effects.stop[key] = None
                 return
             effects.acknowledge[key] = None
-            if not stale and self.fleet.give_back(event.worker_id, seen.attempt_uid, event.at):
-                effects.reschedule = True  # it was given up, and its worker came back with it
+            if attempt is not None and not stale and attempt.given_up:
+                why = f"its end was told on {attempt.worker_id}"
+                self.jobs.change_attempt(attempt, attempt.state, why, effects, given_up=False)
+            if stale:
+                return
+            gone = self.fleet.stranger_left(event.worker_id, event.incarnation_id, seen.attempt_uid)
+            if self.fleet.give_back(event.worker_id, seen.attempt_uid, event.at) or gone:
+                effects.reschedule = True  # it was given up, and its worker still had it
             return
         if seen.state is not attempt.state and seen.state not in TASK_TRANSITIONS[attempt.state]:
             return  # an older observation, overtaken by a newer one
         if seen.state.is_terminal:
             effects.acknowledge[key] = None
-            latest = self._usage.pop(attempt.uid, None)
+            latest = self._usage.get(attempt.uid)
             self._outcomes.end_attempt(
                 attempt,
                 seen.state,
@@ -280,124 +316,7 @@ class ControllerState:
         if seen.state is TaskState.RUNNING and job.record.started_at is None:
             job.record = replace(job.record, started_at=seen.started_at or at)
 
-    def _attached(self, event: events.WorkerAttached, effects: Effects) -> None:
-        known = self.fleet.get(event.worker_id)
-        if known is not None and (
-            known.record.incarnation_id != event.incarnation_id
-            or known.record.slice_id != event.slice_id
-        ):
-            reason = f"worker {event.worker_id} was started anew"
-            self._lose(known, reason, event.at, event.jitter, effects)
-            known = None
-        record = WorkerRecord(
-            worker_id=event.worker_id,
-            incarnation_id=event.incarnation_id,
-            slice_id=event.slice_id,
-            scale_group=event.scale_group,
-            total=event.total,
-            attributes=event.attributes,
-            host=event.host,
-            isolation=event.isolation,
-            version=event.version,
-            attached_at=event.at,
-        )
-        if known is not None:
-            self._compare(known, event, effects)
-        worker = self.fleet.put(record, event.at, connected=True)
-        for uid in event.running:
-            attempt = self.jobs.attempt(uid)
-            if attempt is None or not _is_from(attempt, event.worker_id, event.incarnation_id):
-                continue
-            if attempt.state.is_terminal and uid not in worker.attempts:
-                # Given up while the worker was away, but still there: it occupies its place until
-                # the worker has stopped it.
-                self.fleet.take(worker, uid, self._job(attempt.job_id).record.spec.resources)
-        effects.workers[event.worker_id] = None
-        effects.reschedule = True
-
-    def _compare(self, worker: Worker, event: events.WorkerAttached, effects: Effects) -> None:
-        """Ends what a worker that came back should have and does not name."""
-        named = {*event.running, *event.ended}
-        for position, uid in enumerate(tuple(worker.attempts)):
-            attempt = self.jobs.attempt(uid)
-            if uid in named:
-                continue
-            if attempt is None or attempt.state.is_terminal:
-                self.fleet.give_back(event.worker_id, uid, event.at)
-            elif attempt.state is not TaskState.ASSIGNED:
-                error = f"worker {event.worker_id} no longer has it"
-                self._give_up(attempt, TaskState.WORKER_FAILED, error, event, position, effects)
-            elif attempt.stop is not None:
-                error = "it was to stop before it reached its worker"
-                self._give_up(attempt, TaskState.KILLED, error, event, position, effects)
-
-    def _give_up(
-        self,
-        attempt: AttemptRecord,
-        state: TaskState,
-        error: str,
-        event: events.WorkerAttached,
-        position: int,
-        effects: Effects,
-    ) -> None:
-        self._outcomes.end_attempt(
-            attempt,
-            state,
-            event.at,
-            spread(event.jitter, position),
-            effects,
-            finished_at=event.at,
-            error=error,
-        )
-
-    def _detached(self, event: events.WorkerDetached, effects: Effects) -> None:
-        worker = self.fleet.get(event.worker_id)
-        if worker is not None and worker.record.incarnation_id == event.incarnation_id:
-            self.fleet.disconnect(worker)
-            effects.reschedule = True
-
-    def _lost(self, event: events.WorkerLost, effects: Effects) -> None:
-        worker = self.fleet.get(event.worker_id)
-        if worker is not None and worker.record.incarnation_id == event.incarnation_id:
-            self._lose(worker, event.reason, event.at, event.jitter, effects)
-
-    def _lose(
-        self, worker: Worker, reason: str, at: datetime, jitter: float, effects: Effects
-    ) -> None:
-        for position, uid in enumerate(tuple(worker.attempts)):
-            attempt = self.jobs.attempt(uid)
-            if attempt is None or attempt.state.is_terminal:
-                continue
-            self._usage.pop(uid, None)
-            self._outcomes.end_attempt(
-                attempt,
-                TaskState.WORKER_FAILED,
-                at,
-                spread(jitter, position),
-                effects,
-                finished_at=at,
-                error=reason,
-                logs_complete=False,
-            )
-        self.fleet.remove(worker, at)
-        effects.workers[worker.record.worker_id] = None
-        effects.reschedule = True
-
-    def _draining(self, event: events.SliceDraining, effects: Effects) -> None:
-        self.fleet.drain(event.slice_id)
-        effects.reschedule = True
-
-    def _slice_gone(self, event: events.SliceGone, effects: Effects) -> None:
-        for position, worker_id in enumerate(self.fleet.in_slice(event.slice_id)):
-            worker = self.fleet.get(worker_id)
-            if worker is not None:
-                jitter = spread(event.jitter, position * 31)
-                self._lose(worker, event.reason, event.at, jitter, effects)
-        self.fleet.forget_slice(event.slice_id)
-
-    def _retry_due(self, event: events.RetryDue, effects: Effects) -> None:
+    def _time_passed(self, event: events.TimePassed, effects: Effects) -> None:
+        for job, limit in self._deadlines.take_due(event.at):
+            self._outcomes.run_out(job, limit, event.at, effects)
         self.jobs.release_due(event.at, effects)
-
-
-def _is_from(attempt: AttemptRecord, worker_id: WorkerId, incarnation_id: str) -> bool:
-    return attempt.worker_id == worker_id and attempt.incarnation_id == incarnation_id

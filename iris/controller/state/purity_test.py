@@ -11,12 +11,15 @@ import iris.controller.state as room
 ALLOWED = {
     "collections",
     "dataclasses",
+    "decimal",
     "datetime",
     "enum",
     "heapq",
     "itertools",
     "math",
+    "operator",
     "re",
+    "sortedcontainers",
     "typing",
 }
 # Ways to the clock that an allowed module offers.
@@ -25,7 +28,9 @@ FORBIDDEN_CALLS = {"now", "utcnow", "today"}
 
 def modules_of_the_room() -> list[str]:
     folder = Path(room.__path__[0])
-    names = [path.stem for path in folder.glob("*.py") if not path.stem.endswith("_test")]
+    names = [
+        path.stem for path in folder.glob("*.py") if not path.stem.endswith(("_test", "_fixture"))
+    ]
     return [room.__name__, *(f"{room.__name__}.{name}" for name in names if name != "__init__")]
 
 

@@ -29,6 +29,8 @@ class StopIntent(Enum):
 
     RESTART = "the gang is placed anew"
     KILL = "the task ends"
+    PREEMPT = "work of an earlier band takes its place; the task is placed anew"
+    TIMEOUT = "the job has had its time; the task has failed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +38,12 @@ class JobRecord:
     """A job.
 
     Attributes:
-        number: Jobs are counted as they are submitted, from 1.
+        number: Jobs are counted as they are submitted, from 1. Never used again, also not after a
+            job was pruned.
+        request_id: Of the submission; may be empty.
         error: Why it did not succeed, or was terminated.
+        placed_at: When its first task was first placed; `timeout` counts from then.
+        timed_out: It was ended because it had had its time.
         retries: Over all tasks; a gang's restart counts once.
         version: Grows with every change of the job or of anything of it.
     """
@@ -52,6 +58,9 @@ class JobRecord:
     finished_at: datetime | None = None
     retries: int = 0
     version: int = 0
+    request_id: str = ""
+    placed_at: datetime | None = None
+    timed_out: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +91,8 @@ class AttemptRecord:
 
     Attributes:
         number: 0 is the task's first.
+        given_up: It ended because its worker was lost. Until that worker tells its end, it may
+            still be there.
         stop: Why it was told to stop, if it was; `stop_reason` says it for people.
     """
 
@@ -103,6 +114,7 @@ class AttemptRecord:
     ports: tuple[tuple[str, int], ...] = field(default=())
     stop: StopIntent | None = None
     stop_reason: str = ""
+    given_up: bool = False
 
     @property
     def task_id(self) -> TaskId:

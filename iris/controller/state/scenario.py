@@ -1,17 +1,22 @@
 """For tests: a state with a clock turned by hand, and short names for events and questions."""
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from iris.controller.state import events
 from iris.controller.state.effects import Effects
-from iris.controller.state.jobs import Job
+from iris.controller.state.job import Job
 from iris.controller.state.machine import ControllerState
 from iris.controller.state.records import AttemptRecord, TaskRecord
 from iris.controller.state.retry import RetryPolicy
+from iris.controller.state.views import snapshot
 from iris.model.ids import AttemptUid, JobId, SliceId, WorkerId, task_id
-from iris.model.job import Entrypoint, Gang, JobSpec
+from iris.model.job import Entrypoint, ExistingJobPolicy, Gang, JobSpec
+from iris.model.priority import PriorityBand
 from iris.model.resources import GIB, Resources
 from iris.model.states import JobState, TaskState
+from iris.scheduler.policy import SchedulingPolicy
+from iris.scheduler.snapshot import Snapshot
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 JOB = JobId("/alice/job")
@@ -26,6 +31,8 @@ def spec(
     failures: int = 0,
     preemptions: int = 100,
     resources: Resources = TASK,
+    band: PriorityBand = PriorityBand.INTERACTIVE,
+    **more: Any,
 ) -> JobSpec:
     """A small job."""
     return JobSpec(
@@ -35,6 +42,8 @@ def spec(
         gang=Gang("slice-id") if gang else None,
         max_retries_failure=failures,
         max_retries_preemption=preemptions,
+        priority=band,
+        **more,
     )
 
 
@@ -42,6 +51,7 @@ class Scenario:
     """Drives one state. Attempt 1 of task 0 of a job is named `<job>/0.1`."""
 
     def __init__(self, retry: RetryPolicy | None = None) -> None:
+        self.retry = retry
         self.state = ControllerState(retry)
         self.now = START
         self.log: list[events.Event] = []
@@ -53,13 +63,20 @@ class Scenario:
         return effects
 
     def pass_time(self, seconds: float) -> Effects:
-        """Moves the clock and lets due retries start."""
+        """Moves the clock and does what is due."""
         self.now += timedelta(seconds=seconds)
-        return self.apply(events.RetryDue(self.now))
+        return self.apply(events.TimePassed(self.now))
 
-    def submit(self, what: JobSpec, job_id: str = JOB) -> Effects:
+    def submit(
+        self,
+        what: JobSpec,
+        job_id: str = JOB,
+        *,
+        policy: ExistingJobPolicy = ExistingJobPolicy.ERROR,
+        request_id: str = "",
+    ) -> Effects:
         """A job."""
-        return self.apply(events.JobSubmitted(self.now, JobId(job_id), what))
+        return self.apply(events.JobSubmitted(self.now, JobId(job_id), what, request_id, policy))
 
     def terminate(self, reason: str = "", job_id: str = JOB) -> Effects:
         """A user ends it."""
@@ -119,6 +136,43 @@ class Scenario:
                 ),
             )
         )
+
+    def preempt(self, *uids: str, for_job: str = "/bob/urgent") -> Effects:
+        """These attempts have to make room."""
+        return self.apply(
+            events.TasksPreempted(
+                self.now,
+                tuple(events.Preempted(AttemptUid(uid), JobId(for_job)) for uid in uids),
+            )
+        )
+
+    def prune(self, *job_ids: str) -> Effects:
+        """These jobs are forgotten."""
+        return self.apply(events.JobsPruned(self.now, tuple(JobId(job_id) for job_id in job_ids)))
+
+    def restored(self) -> "Scenario":
+        """Another one, that goes on from what of this one is stored."""
+        jobs = sorted(self.state.jobs.newest_first(), key=lambda job: job.record.number)
+        other = Scenario(self.retry)
+        other.now = self.now
+        other.state.restore(
+            [job.record for job in jobs],
+            {job.job_id: list(job.tasks.touched()) for job in jobs},
+            [
+                attempt
+                for job in jobs
+                for index in range(len(job.tasks))
+                for attempt in self.state.jobs.attempts_of(job, index)
+            ],
+            [worker.record for worker in self.state.fleet],
+            self.now,
+            self.state.jobs.next_number,
+        )
+        return other
+
+    def shown(self) -> Snapshot:
+        """What the scheduler sees."""
+        return snapshot(self.state, self.now, SchedulingPolicy())
 
     def next_uid(self, index: int, job_id: str = JOB) -> AttemptUid:
         """What the task's next attempt will be called."""

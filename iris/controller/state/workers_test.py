@@ -112,10 +112,10 @@ def test_a_stream_that_breaks_costs_nothing(world: Scenario) -> None:
     assert world.states()[0] is RUNNING
     worker = world.state.fleet.get(WorkerId("w1"))
     assert worker is not None
-    view = world.state.fleet.view(worker)
+    (view,) = (one for one in world.state.fleet.views() if one.worker_id == "w1")
     assert (view.accepting, view.not_accepting) == (False, "silent")
     world.attach("w1", running=(world.uid(0),))
-    assert world.state.fleet.view(worker).accepting
+    assert not world.state.fleet.refusal(worker)
     assert world.states()[0] is RUNNING
     assert world.free("w1") == WORKER_TOTAL - TASK
 
@@ -211,4 +211,33 @@ def test_a_draining_slice_takes_no_work_also_on_workers_that_come_later(world: S
     for name in ("w1", "w3"):
         worker = world.state.fleet.get(WorkerId(name))
         assert worker is not None
-        assert world.state.fleet.view(worker).not_accepting == "draining"
+        assert world.state.fleet.refusal(worker) == "draining"
+
+
+def test_what_has_told_its_end_occupies_nothing_though_its_worker_still_names_it(
+    world: Scenario,
+) -> None:
+    """A worker names an attempt as running until its last log lines are there."""
+    world.submit(spec())
+    world.assign((0, "w1"))
+    world.run(0)
+    told = world.uid(0)
+    world.end(0, FAILED)
+    world.detach("w1")
+    world.attach("w1", running=(told,))
+    assert world.free("w1") == WORKER_TOTAL
+
+
+def test_what_was_given_up_still_occupies_its_place_after_a_restart(world: Scenario) -> None:
+    world.submit(spec())
+    world.assign((0, "w1"))
+    old = world.uid(0)
+    world.lose("w1")
+    world = world.restored()
+    world.attach("w1", running=(old,))
+    assert world.free("w1") == WORKER_TOTAL - TASK
+    world.observe(old, KILLED)
+    assert not world.attempt(old).given_up
+    assert world.free("w1") == WORKER_TOTAL
+    world.attach("w1", running=(old,))
+    assert world.free("w1") == WORKER_TOTAL

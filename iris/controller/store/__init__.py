@@ -3,6 +3,9 @@ one SQLite file.
 """
 
 from iris.controller.store.changes import Changes, Recovered
+from iris.controller.store.copies import restore
+from iris.controller.store.database import Database
+from iris.controller.store.replay import verify
 from iris.controller.store.store import Store
 
-__all__ = ["Changes", "Recovered", "Store"]
+__all__ = ["Changes", "Database", "Recovered", "Store", "restore", "verify"]

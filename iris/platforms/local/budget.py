@@ -9,7 +9,8 @@ from iris.model.resources import Resources, format_amount
 class MachineBudget:
     """Reserved slice by slice, given back whole. Belongs to one event loop.
 
-    Chips of accelerators are simulated here and cost nothing: only processors, memory and disk are the machine's.
+    Chips of accelerators are simulated here and cost nothing, and ports are leased one by one: only processors,
+    memory and disk are the machine's.
 
     Args:
         oversubscribe: Slices may together hold more than `total`.

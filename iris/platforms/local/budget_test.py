@@ -46,6 +46,14 @@ def test_a_shape_that_never_fits_is_refused_with_both_numbers() -> None:
     MachineBudget(MACHINE).check_shape(POD)
 
 
+def test_ports_and_chips_are_not_the_machine_s() -> None:
+    budget = MachineBudget(MACHINE)
+    group = ScaleGroup("cpu", "local", Resources(1000, GIB, GIB, (("gpu", 8),), ports=1000))
+    budget.check_shape(group)
+    budget.reserve(FIRST, group)
+    assert budget.reserved == Resources(1000, GIB, GIB)
+
+
 def test_oversubscription_is_allowed_when_asked_for_and_told() -> None:
     budget = MachineBudget(MACHINE, oversubscribe=True)
     for slice_id in (FIRST, SECOND, THIRD):

@@ -21,10 +21,11 @@ from iris.testing.ids import CountedIds
 POD = ScaleGroup(
     "pod",
     "local",
-    Resources(100, GIB),
+    Resources(100, GIB, ports=20),
     vms_per_slice=4,
     accelerator_type="tpu",
     accelerator_variant="v5litepod-16",
+    attributes=(("taint/noisy", "very"),),
 )
 
 
@@ -122,6 +123,8 @@ async def test_its_vms_have_what_those_of_a_pod_have(manager: Manager) -> None:
         "3",
     ]
     assert {environment.attributes["tpu-topology"] for environment in environments} == {"4x4"}
+    assert {environment.attributes["taint/noisy"] for environment in environments} == {"very"}
+    assert {environment.probe().total for environment in environments} == {POD.vm}
     assert [vm.worker_id for vm in group.vms()] == [
         f"{group.slice_id}/{index}" for index in range(4)
     ]

@@ -48,6 +48,7 @@ class WorkerProcessOptions:
                 "memory_bytes": total.memory_bytes,
                 "disk_bytes": total.disk_bytes,
                 "accelerators": dict(total.accelerators),
+                "ports": total.ports,
                 "attributes": dict(self.environment.attributes),
                 "host": self.environment.host,
                 "lease_dir": str(self.lease_dir),
@@ -58,9 +59,12 @@ class WorkerProcessOptions:
     def from_json(cls, line: str) -> "WorkerProcessOptions":
         """The same again. Raises ValueError or KeyError for anything else."""
         told: dict[str, Any] = json.loads(line)
-        accelerators = accelerators_of(told["accelerators"])
         total = Resources(
-            told["cpu_millis"], told["memory_bytes"], told["disk_bytes"], accelerators
+            told["cpu_millis"],
+            told["memory_bytes"],
+            told["disk_bytes"],
+            accelerators_of(told["accelerators"]),
+            told["ports"],
         )
         worker = WorkerOptions(
             worker_id=WorkerId(told["worker_id"]),

@@ -1,0 +1,1 @@
+"""Breaks the control plane on purpose, in virtual time: see docs/simulation.md."""

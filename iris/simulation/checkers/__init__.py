@@ -1,0 +1,1 @@
+"""What has to hold after every step, checked against what really happens in the simulated world."""

@@ -1,0 +1,45 @@
+"""Some seeds of the full simulation: 200 jobs, 50 workers, all faults. Part of every test run.
+
+The base seed is TEST_RANDOM_SEED. What fails prints the command that repeats it.
+"""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from iris.simulation.batch import Options, run_seeds
+from iris.simulation.scenario import FaultKind
+from iris.simulation.workload import Size, scenario_of
+from iris.simulation.world import simulate
+
+SEED = int(os.environ.get("TEST_RANDOM_SEED", "0"))
+SEEDS = 20
+QUIET = Size(faults=frozenset())
+
+
+def test_all_holds_under_all_faults(undeclared_outputs_dir: Path) -> None:
+    first = SEED * 1_000
+    print(f"seeds {first} to {first + SEEDS - 1} (TEST_RANDOM_SEED={SEED})")
+    totals = run_seeds(range(first, first + SEEDS), Options(save_to=undeclared_outputs_dir))
+    print(dict(totals))
+
+
+def test_all_holds_without_faults(undeclared_outputs_dir: Path) -> None:
+    run_seeds(range(2), Options(size=QUIET, save_to=undeclared_outputs_dir))
+
+
+def test_the_same_scenario_happens_the_same_way() -> None:
+    first = simulate(scenario_of(SEED), with_history=True)
+    again = simulate(scenario_of(SEED), with_history=True)
+    other = simulate(scenario_of(SEED + 1), with_history=True)
+    assert first.history and first.history == again.history
+    assert first.counts == again.counts
+    assert other.history != first.history
+
+
+@pytest.mark.parametrize("kind", FaultKind, ids=lambda kind: kind.name.lower())
+def test_each_kind_of_fault_alone(kind: FaultKind) -> None:
+    scenario = scenario_of(SEED, Size(jobs=40, workers=20, faults=frozenset({kind})))
+    assert {fault.kind for fault in scenario.faults} == {kind}
+    assert simulate(scenario).broken is None
