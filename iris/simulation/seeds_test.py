@@ -15,13 +15,17 @@ from iris.simulation.world import simulate
 
 SEED = int(os.environ.get("TEST_RANDOM_SEED", "0"))
 SEEDS = 20
+# So that shards can share them.
+PARTS = 2
 QUIET = Size(faults=frozenset())
 
 
-def test_all_holds_under_all_faults(undeclared_outputs_dir: Path) -> None:
+@pytest.mark.parametrize("part", range(PARTS))
+def test_all_holds_under_all_faults(part: int, undeclared_outputs_dir: Path) -> None:
     first = SEED * 1_000
-    print(f"seeds {first} to {first + SEEDS - 1} (TEST_RANDOM_SEED={SEED})")
-    totals = run_seeds(range(first, first + SEEDS), Options(save_to=undeclared_outputs_dir))
+    seeds = range(first + part, first + SEEDS, PARTS)
+    print(f"{list(seeds)} (TEST_RANDOM_SEED={SEED})")
+    totals = run_seeds(seeds, Options(save_to=undeclared_outputs_dir))
     print(dict(totals))
 
 
