@@ -9,7 +9,8 @@ from iris.controller.state.effects import Effects
 from iris.controller.state.machine import ControllerState
 from iris.controller.state.scenario import JOB, Scenario, spec
 from iris.controller.store.database import Database
-from iris.model.ids import JobId, SliceId
+from iris.controller.store.replay import verify
+from iris.model.ids import SliceId
 from iris.model.job import ExistingJobPolicy
 from iris.model.priority import PriorityBand
 from iris.model.states import TaskState
@@ -68,21 +69,22 @@ def test_events_applied_anew_give_the_stored_records(tmp_path: Path) -> None:
     assert {type(event) for event in world.log} == KINDS, "the story lacks a kind"
     database = Database.open(tmp_path / "state.db")
     database.commit(world.log, changes_of(world.state, effects))
+    assert list(database.events()) == world.log
     stored = database.load()
-    again = ControllerState()
-    for event in database.events():
-        again.apply(event)
+    assert verify(database, ControllerState()) == len(world.log)
     database.close()
 
+    # What was compared is not nothing.
     assert [job.job_id for job in stored.jobs] == [JOB, GANG, BATCH]
-    assert stored.next_number == again.jobs.next_number == 7
-    for record in stored.jobs:
-        job = again.jobs.get(JobId(record.job_id))
-        assert job is not None
-        assert job.record == record
-        stored_tasks = {task.index: task for task in stored.tasks.get(record.job_id, ())}
-        assert [stored_tasks.get(task.index, task) for task in job.tasks] == list(job.tasks)
-    for attempt in stored.attempts:
-        assert again.jobs.attempt(attempt.uid) == attempt
+    assert stored.next_number == 7
+    assert {job_id: len(tasks) for job_id, tasks in stored.tasks.items()} == {
+        JOB: 2,
+        GANG: 2,
+        BATCH: 2,
+    }
+    assert {attempt.state for attempt in stored.attempts} > {
+        TaskState.PREEMPTED,
+        TaskState.FAILED,
+        TaskState.SUCCEEDED,
+    }
     assert {worker.worker_id for worker in stored.workers} == {"w1", "w3"}
-    assert [worker.record for worker in again.fleet] == list(stored.workers)

@@ -122,11 +122,6 @@ class GangIndex:
         at = self._group_of.get(position)
         return None if at is None else self.groups[at]
 
-    def members_at(self, value: str) -> tuple[int, ...]:
-        """The workers of the group with that value."""
-        at = self.at_value.get(value)
-        return () if at is None else self.groups[at].members
-
     def changes_forgotten(self) -> None:
         """The table has emptied its list of changes, all of which were noted here."""
         self._seen = 0

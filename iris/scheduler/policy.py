@@ -39,7 +39,8 @@ class SchedulingPolicy:
     Attributes:
         users: For those that are named; `default_user` is for all others.
         preemption: Whether work of an earlier band may take the place of running work of a later.
-        max_placements: Of one pass, so that a turn of the controller's loop ends soon.
+        max_placements: Of one pass, so that a turn of the controller's loop ends soon. The gang
+            that reaches it is still placed whole.
         max_preemptions: Attempts that one pass has stopped at most.
         max_reservations: Gangs that room is kept for at once: bounds what a pass costs, and how
             much of a fleet stands idle for gangs.

@@ -5,8 +5,9 @@ The rules:
 * Only work of a strictly later band makes room, only for work within its user's budget, and a gang
   makes room as a whole, on whatever workers it runs.
 * What is being stopped already counts as room that is coming: nothing is stopped twice for the same
-  need. The room is kept for the work that it was made for, in this pass and, because it still is
-  coming then, in those that follow.
+  need, and nothing for more work than the user's budget allows together with what room is coming
+  for. The room is kept for the work that it was made for in this pass; in those that follow it is
+  kept, in the order of service, for whoever waits and has use for it.
 * Victims are chosen by cost: of the latest bands first, then the least work lost (the fraction of
   the fleet that an attempt holds, times how long it has held it; a gang loses all of its members'),
   then the fewest attempts, then the worker or group that comes first. Whoever turns out not to be

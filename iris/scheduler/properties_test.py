@@ -172,7 +172,7 @@ def test_no_victim_is_superfluous(data: st.DataObject) -> None:
     wants = Waits("/u/x", need=cores(data.draw(st.integers(1, 4))), band=PriorityBand.PRODUCTION)
     shown = snapshot_of(fleet, [wants], runs)
     answer = schedule(shown)
-    victims = {one.attempt_uid for one in answer.preemptions}
+    victims: set[str] = {one.attempt_uid for one in answer.preemptions}
     units: dict[str, set[str]] = {}
     for view in shown.workers:
         for one in shown.work.on(view.worker_id):

@@ -1,6 +1,7 @@
 """For property tests: random fleets with work that runs and work that waits."""
 
 from dataclasses import replace
+from typing import Any
 
 from hypothesis import strategies as st
 
@@ -53,7 +54,7 @@ def fleets(draw: st.DrawFn) -> list[WorkerView]:
             0,
             ((CHIP, 4),) if draw(st.booleans()) else (),
         )
-        attributes = {"slice_id": f"s{number // 2}"}
+        attributes: dict[str, Any] = {"slice_id": f"s{number // 2}"}
         if draw(st.booleans()):
             attributes["zone"] = draw(_ZONE)
         if draw(st.integers(0, 4)) == 0:

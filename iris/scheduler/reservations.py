@@ -3,19 +3,22 @@ them waiting for ever; and when such a gang starts at the latest.
 
 A gang keeps waiting for the group that it waited for before, as long as that group can hold it once
 what runs there has ended. Otherwise it is the group with the most room now of those in which
-nothing is kept for another job. On the group's workers, freest first, room for as many members as
-the gang has is kept: as much of it as is free, and as is coming because something there is being
-stopped; what still runs in its place is the gang's as it ends. Of workers on which nobody knows when
-that is, none is waited for if others do. Reservations of a band are made before anything of that
-band is served, so that a user whose turn comes first does not take what is kept for another's gang;
-what comes first in an earlier band does.
+nothing is kept for another job. Room is kept for as many members as the gang has: what is free on
+the group's workers, freest first, what is coming there because something is being stopped, and what
+still runs in its place as it ends. If it is known when enough has ended, room is kept where that is.
+
+Reservations of a band are made before anything of that band is served, so that a user whose turn
+comes first does not take what is kept for another's gang; what comes first in an earlier band does.
+Of gangs of one band that wait in one group, the one that has waited longest goes first, whoever is
+served first: otherwise each could keep what the other needs, and both would wait until they expire.
 
 Later work may use kept room if it is certain to be gone when the gang can start (back-fill). The
-estimate counts on the known ends of what runs in the way; what has no known end never ends. So one
-attempt without a known end in the way means that nobody knows, and nothing is lent.
+estimate counts on the known ends of what runs in the way; what has no known end never ends, and what
+a gang that goes first waits for is not counted. If what is left is too little, nobody knows when the
+gang starts, and nothing is lent. What was lent is back by then, so lending never moves the estimate.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime
 
@@ -27,6 +30,7 @@ from iris.scheduler.snapshot import Reservation, Work
 from iris.scheduler.workers import WorkerTable
 
 _NO_LIMIT = 1 << 40
+_NOTHING = Resources()
 
 
 class Reservations:
@@ -93,28 +97,38 @@ class Reservations:
             if one.band is band and self._now < one.expires_at:
                 self._keep(one)
 
-    def step_back(self, job_id: JobId, members: Iterable[int]) -> tuple[Reservation, ...]:
-        """Gives up what is kept for a gang whose turn it is, so that it is placed or kept anew, and
-        what is kept on these workers for those that have not waited as long as it has. The latter
-        are returned: they come back to what is left then (`come_back`).
+    def step_back(
+        self, job_id: JobId, members: Iterable[int], each: Resources, missing: int
+    ) -> tuple[Reservation, ...]:
+        """Gives up what is kept on these workers for gangs of the same band that have not waited as
+        long as this one, if it makes room for the `missing` members of it. They come back to what
+        it leaves them (`come_back`).
 
         Otherwise two gangs could each keep what the other one needs.
         """
-        own = self._known(job_id)
-        there = {hold.job_id for p in members for hold in self._table.holds.get(p, ())}
-        others = (self._known(other) for other in there if other != job_id)
-        aside = [
-            one
-            for one in others
-            if one is not None
-            and own is not None
-            and one.band is own.band
-            and self._order(one) > self._order(own)
-        ]
-        self._table.give_up_holds(job_id)
+        own = self._before[job_id]
+        behind = self._behind(job_id, own.band, own.made_at)
+        table = self._table
+        found: set[JobId] = set()
+        for position in members:
+            theirs = [
+                hold
+                for hold in table.holds.get(position, ())
+                if hold.job_id in behind and hold.free != _NOTHING
+            ]
+            if theirs:
+                found.update(hold.job_id for hold in theirs)
+                free = table.free[position]
+                missing += each.copies_in(free, _NO_LIMIT)
+                for hold in theirs:
+                    free += hold.free
+                missing -= each.copies_in(free, _NO_LIMIT)
+        if missing > 0:
+            return ()
+        aside = sorted((behind[other] for other in found), key=self._order)
         for one in aside:
-            self._table.give_up_holds(one.job_id)
-        return tuple(sorted(aside, key=self._order))
+            table.give_up_holds(one.job_id)
+        return tuple(aside)
 
     def come_back(self, aside: Iterable[Reservation]) -> None:
         """See step_back."""
@@ -152,7 +166,8 @@ class Reservations:
         old = self.before(job_id)
         goes_on = old is not None and old.value == value and not anew
         made_at = old.made_at if old is not None and goes_on else self._now
-        kept, starts_by = self._hold(job_id, members, each, size)
+        behind = self._behind(job_id, band, made_at)
+        kept, starts_by = self._hold(job_id, members, each, size, behind)
         one = Reservation(
             job_id,
             band,
@@ -169,8 +184,17 @@ class Reservations:
         self._active += 1
         return one
 
-    def _known(self, job_id: JobId) -> Reservation | None:
-        return self._made.get(job_id) or self._before.get(job_id)
+    def _behind(
+        self, job_id: JobId, band: PriorityBand, since: datetime
+    ) -> dict[JobId, Reservation]:
+        """The reservations of gangs of the band that do not go before this one, by job."""
+        own = (since, self._rank.get(job_id, len(self._rank)))
+        known = {**self._before, **self._made}
+        return {
+            other: one
+            for other, one in known.items()
+            if one.band is band and other != job_id and self._order(one) > own
+        }
 
     def _order(self, one: Reservation) -> tuple[datetime, int]:
         """Who has waited longest comes first; of those that came in one pass, who was served first."""
@@ -179,7 +203,8 @@ class Reservations:
     def _keep(self, one: Reservation) -> tuple[list[int], datetime | None]:
         table = self._table
         positions = [table.position_of[w] for w in one.workers if w in table.position_of]
-        return self._hold(one.job_id, positions, one.each, one.size)
+        behind = self._behind(one.job_id, one.band, one.made_at)
+        return self._hold(one.job_id, positions, one.each, one.size, behind)
 
     def _next_change(self, one: Reservation) -> datetime:
         if self._now < one.expires_at:
@@ -187,12 +212,25 @@ class Reservations:
         return one.expires_at + self._policy.reservation_lasts
 
     def _hold(
-        self, job_id: JobId, positions: Sequence[int], each: Resources, size: int
+        self,
+        job_id: JobId,
+        positions: Sequence[int],
+        each: Resources,
+        size: int,
+        behind: Container[JobId],
     ) -> tuple[list[int], datetime | None]:
         """Keeps room on these workers; on which, and when the gang starts at the latest."""
         table, left = self._table, size
-        room = {p: each.copies_in(table.soon(p), _NO_LIMIT) for p in positions}
-        starts_by, later = self._estimate(positions, each, size)
+        free = {position: table.soon(position) for position in positions}
+        room = {p: each.copies_in(amount, _NO_LIMIT) for p, amount in free.items()}
+        later = dict(room)
+        for position in positions:
+            awaited = table.awaited(position, behind)
+            if awaited is not None:
+                # What those that go first wait for is theirs when it ends.
+                free[position] -= awaited
+                later[position] = each.copies_in(free[position], _NO_LIMIT)
+        starts_by = self._estimate(free, later, each, size)
         kept = []
         for position in sorted(positions, key=lambda p: (-room[p], -later[p], p)):
             copies = min(left, later[position])
@@ -205,28 +243,32 @@ class Reservations:
         return sorted(kept), starts_by
 
     def _estimate(
-        self, positions: Sequence[int], each: Resources, size: int
-    ) -> tuple[datetime | None, dict[int, int]]:
-        """When so many members have room at the latest, and how many on which worker then. What is
-        being stopped counts as gone; what others wait for goes to them.
+        self, free: dict[int, Resources], room: dict[int, int], each: Resources, size: int
+    ) -> datetime | None:
+        """When so many members have room at the latest. What is being stopped counts as gone.
+
+        Args:
+            free: On each worker, as if nothing ended; afterwards as it is then.
+            room: For how many members that is; likewise.
         """
-        table = self._table
-        free = {position: table.soon(position) - table.awaited(position) for position in positions}
-        room = {p: each.copies_in(amount, _NO_LIMIT) for p, amount in free.items()}
+        table, positions = self._table, tuple(free)
         total = sum(room.values())
         if total >= size:
-            return self._now, room
-        ends = sorted(
-            (one.ends_by, position, one.attempt_uid, one.resources)
+            return self._now
+        ends = [
+            (one.ends_by, position, one.resources)
             for position in positions
             for one in self._work.on(table.views[position].worker_id)
             if one.ends_by is not None and not one.stopping
-        )
-        for ends_by, position, _, amount in ends:
+        ]
+        ends += [
+            (ends_by, p, amount) for p in positions for ends_by, amount in table.lent.get(p, ())
+        ]
+        for ends_by, position, amount in sorted(ends, key=lambda end: end[:2]):
             free[position] += amount
             copies = each.copies_in(free[position], _NO_LIMIT)
             total += copies - room[position]
             room[position] = copies
             if total >= size:
-                return max(ends_by, self._now), room
-        return None, room
+                return max(ends_by, self._now)
+        return None

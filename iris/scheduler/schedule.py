@@ -218,28 +218,42 @@ class _Pass:
         index = self.index.gangs(request)
         old = self.reservations.before(job.job_id)
         if old is None or self.reservations.is_resting(job.job_id):
-            return self._place_gang(cursor, job, index)
-        aside = self.reservations.step_back(job.job_id, index.members_at(old.value))
+            return self._place_or_wait(cursor, job, index)
+        self.index.table.give_up_holds(job.job_id)
         self.index.room_grew()
         cursor.is_stuck = False
-        goes_on = self._place_gang(cursor, job, index)
+        if self._place_gang(cursor, job, index):
+            return True
+        known = index.shortfall_of(old.value, request.gang_size)
+        aside: tuple[Reservation, ...] = ()
+        if known is not None:
+            members, missing = known.group.members, request.gang_size - known.room
+            aside = self.reservations.step_back(job.job_id, members, request.resources, missing)
+        cursor.is_stuck = not aside
+        goes_on = self._place_or_wait(cursor, job, index)
         self.reservations.come_back(aside)
         return goes_on
 
     def _place_gang(self, cursor: Cursor, job: PendingJob, index: GangIndex) -> bool:
-        """Places a gang, or has it wait."""
+        """Places a gang, if there is room for all of it."""
         table, request = self.index.table, cursor.of.request
         need, size = request.resources, request.gang_size
         avoid = frozenset().union(*(task.avoid for task in job.tasks))
         positions = None if cursor.is_stuck else index.place(size, avoid)
-        if positions is not None:
-            self.gangs_placed.append(job.job_id)
-            # What was kept for it elsewhere is free again, also for work that was turned down.
-            self.more = self.more or self.reservations.before(job.job_id) is not None
-            cursor.place_gang((table.views[p].worker_id for p in positions), self.placements)
-            for position in positions:
-                table.take(position, need)
-            self.accounts.add(cursor.of.user, cursor.of.band, need * size)
+        if positions is None:
+            return False
+        self.gangs_placed.append(job.job_id)
+        # What was kept for it elsewhere is free again, also for work that was turned down.
+        self.more = self.more or self.reservations.before(job.job_id) is not None
+        cursor.place_gang((table.views[p].worker_id for p in positions), self.placements)
+        for position in positions:
+            table.take(position, need)
+        self.accounts.add(cursor.of.user, cursor.of.band, need * size)
+        return True
+
+    def _place_or_wait(self, cursor: Cursor, job: PendingJob, index: GangIndex) -> bool:
+        """Places a gang, or has it wait; False if nothing more is to be done for the class."""
+        if self._place_gang(cursor, job, index):
             return True
         # What is free only shrinks: no other gang of the class has room either.
         cursor.is_stuck = True

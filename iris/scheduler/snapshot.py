@@ -191,7 +191,7 @@ class Snapshot:
     Attributes:
         classes: Everything that may start, in no particular order.
         usage: What each user's attempts hold, by band. Also what is being stopped.
-        reservations: Of the last schedule, without those of gangs that wait no more.
+        reservations: Of the last schedule, in its order, without those of gangs that wait no more.
     """
 
     now: datetime
@@ -233,7 +233,8 @@ class Unplaced:
         waits_for_stop: Room for all of it comes as soon as what is being stopped is gone: no
             machine has to be bought for it.
         within_budget: How many of the class's unplaced tasks the user's budget has room for (of a
-            gang all or none); more machines are of use for these alone.
+            gang all or none), besides other work of the user that room is coming for; more machines
+            are of use for these alone.
     """
 
     band: PriorityBand

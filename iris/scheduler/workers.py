@@ -3,7 +3,7 @@ what is kept for whom, and who satisfies which constraints.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import chain
@@ -26,14 +26,14 @@ class Hold:
     Attributes:
         free: What of it is free now.
         coming: What of it is free once what is being stopped there is gone.
-        later: What of it still has to end by itself.
+        later: What of it still has to end by itself, if anything.
         starts_by: When the job starts at the latest; None: nobody knows.
     """
 
     job_id: JobId
     free: Resources
     coming: Resources
-    later: Resources
+    later: Resources | None
     starts_by: datetime | None = None
 
     def lends_until(self, moment: datetime) -> bool:
@@ -55,6 +55,7 @@ class WorkerTable:
             reads on from where it stopped, so a change costs nothing to those that are not asked
             again.
         holds: What is kept, by position.
+        lent: What of that was given in this pass to work that is gone by then, by position.
         position_of: Of each worker.
         total: Of all workers together.
     """
@@ -64,6 +65,7 @@ class WorkerTable:
         self.free = [view.free for view in workers]
         self.changes: list[int] = []
         self.holds: dict[int, list[Hold]] = {}
+        self.lent: dict[int, list[tuple[datetime, Resources]]] = {}
         self.position_of: dict[WorkerId, int] = {
             view.worker_id: position for position, view in enumerate(workers)
         }
@@ -114,6 +116,7 @@ class WorkerTable:
                 self.changes.append(position)
         self._touched.clear()
         self.holds.clear()
+        self.lent.clear()
         self._held_by.clear()
         self.coming = {
             position: self.views[position].releasing
@@ -142,8 +145,9 @@ class WorkerTable:
     ) -> None:
         """Keeps `amount` for a job: of what is free, then of what is coming, then of what ends."""
         free = _at_most(amount, self.free[position])
-        coming = _at_most(amount - free, self.coming.get(position, _NOTHING))
-        later = amount - free - coming
+        left = amount - free
+        coming = _at_most(left, self.coming.get(position, _NOTHING))
+        later = left - coming if coming != left else None
         if free != _NOTHING:
             self.take(position, free)
         if coming != _NOTHING:
@@ -175,6 +179,7 @@ class WorkerTable:
                 part = _at_most(left, hold.free)
                 hold.free -= part
                 left -= part
+        self.lent.setdefault(position, []).append((ends_by, amount))
 
     def lendable(self, position: int, ends_by: datetime) -> Resources:
         """What work can have that is gone by then: what is free, and what is kept for those who
@@ -186,11 +191,12 @@ class WorkerTable:
                 free += hold.free
         return free
 
-    def awaited(self, position: int) -> Resources:
-        """What of that which still runs on a worker is kept for somebody when it ends."""
-        amount = _NOTHING
+    def awaited(self, position: int, but: Container[JobId]) -> Resources | None:
+        """What of that which still runs on a worker is kept for others than these when it ends."""
+        amount = None
         for hold in self.holds.get(position, ()):
-            amount += hold.later
+            if hold.later is not None and hold.job_id not in but:
+                amount = hold.later if amount is None else amount + hold.later
         return amount
 
     # --- who is eligible -------------------------------------------------------------------------

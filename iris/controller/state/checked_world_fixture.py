@@ -47,7 +47,10 @@ class CheckedWorld:
 
     def apply(self, event: events.Event) -> Effects:
         """Applies an event and looks at what it touched."""
+        before = self.state.fleet.views(), self.state.jobs.waiting.classes()
         effects = self.world.apply(event)
+        if before != (self.state.fleet.views(), self.state.jobs.waiting.classes()):
+            assert effects.reschedule, f"the scheduler is not told of {event}"
         invariants.check_touched(self.state, effects)
         self._turn.add(effects)
         kind = type(event).__name__

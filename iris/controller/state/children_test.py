@@ -188,6 +188,12 @@ def test_a_parent_that_ends_or_has_ended_gets_no_children_but_those_that_outlive
     invariants.check(world.state)
 
 
+def test_a_parent_that_has_succeeded_gets_no_children_either(world: Scenario) -> None:
+    world.end(0, SUCCEEDED)
+    with pytest.raises(FailedPrecondition, match="has ended"):
+        world.submit(spec(), SIBLING)
+
+
 def test_a_name_that_is_kept_asks_for_no_parent_that_goes_on(world: Scenario) -> None:
     world.submit(spec(outlives_parent=True), SIBLING)
     world.terminate()

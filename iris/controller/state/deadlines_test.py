@@ -147,6 +147,15 @@ def test_a_gang_times_out_as_a_whole() -> None:
     assert world.job_state() is JobState.FAILED
 
 
+def test_a_job_that_has_ended_does_not_time_out() -> None:
+    world = world_with(1, timeout=TEN)
+    world.assign((0, "w1"))
+    world.end(0, SUCCEEDED)
+    assert world.state.next_due() is None
+    assert not world.pass_time(10).jobs
+    assert world.job_state() is JobState.SUCCEEDED
+
+
 def test_a_job_that_is_being_ended_does_not_time_out_as_well() -> None:
     world = world_with(1, timeout=TEN)
     world.assign((0, "w1"))

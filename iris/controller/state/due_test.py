@@ -1,6 +1,7 @@
 """Moments come in order, and what no longer holds neither comes nor takes room."""
 
 from datetime import timedelta
+from random import Random
 
 from iris.controller.state.due import Due, DueHeap
 from iris.controller.state.scenario import START
@@ -38,3 +39,29 @@ def test_what_no_longer_holds_takes_no_room() -> None:
         heap.add(at(1_000 - latest % 7, latest))
     assert len(heap) < 2_000
     assert heap.next() == at(1_000 - latest % 7)[0]
+
+
+def test_the_order_stays_when_what_no_longer_holds_is_thrown_out() -> None:
+    chance = Random(0)
+    heap = DueHeap(lambda due: due[1] % 3 == 0)
+    added = [at(chance.randrange(100_000), number) for number in range(6_000)]
+    for due in added:
+        heap.add(due)
+    assert len(heap) < len(added)
+    holds = sorted(due for due in added if due[1] % 3 == 0)
+    assert [heap.pop(at(100_000)[0]) for _ in holds] == holds
+    assert heap.next() is None
+
+
+def test_looking_for_what_no_longer_holds_costs_little_for_each_that_is_added() -> None:
+    looked = 0
+
+    def holds(_: Due) -> bool:
+        nonlocal looked
+        looked += 1
+        return True
+
+    heap = DueHeap(holds)
+    for number in range(50_000):
+        heap.add(at(number, number))
+    assert looked < 100_000

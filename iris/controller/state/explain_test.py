@@ -9,6 +9,7 @@ from iris.model.states import JobState, TaskState
 
 PENDING, ASSIGNED, FAILED = TaskState.PENDING, TaskState.ASSIGNED, TaskState.FAILED
 KILLED, SUCCEEDED = TaskState.KILLED, TaskState.SUCCEEDED
+GANG = "/alice/gang"
 NO_WORKERS = PendingReason(PendingCode.NO_WORKERS)
 
 
@@ -63,7 +64,22 @@ def test_a_gang_that_is_incomplete() -> None:
     world.end(2, KILLED)
     delayed, back = explained(world).waiting
     assert (back.reason.code, back.first_index) == (PendingCode.GANG_INCOMPLETE, 2)
+    assert back.reason.subject == "slice-id"
     assert (delayed.reason.code, delayed.first_index) == (PendingCode.RETRY_DELAY, 1)
+
+
+def test_what_could_start_waits_for_what_the_scheduler_says() -> None:
+    world = Scenario()
+    world.attach("w1")
+    world.submit(spec(2, failures=1))
+    world.submit(spec(2, gang=True), GANG)
+    world.assign((0, "w1"))
+    world.end(0, FAILED)
+    world.pass_time(100)
+    for job_id in (JOB, GANG):
+        found = explained(world, job_id)
+        assert [(one.reason, one.tasks) for one in found.waiting] == [(NO_WORKERS, 2)]
+        assert found.next_retry_at is None
 
 
 def test_a_job_that_has_ended() -> None:

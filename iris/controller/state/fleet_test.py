@@ -182,6 +182,7 @@ def test_why_a_worker_takes_no_work() -> None:
     assert not fleet.stranger_left(W1, "one", A)
     assert shown() == (False, "clearing")
     assert fleet.stranger_left(W1, "one", B)
+    assert not fleet.stranger_left(W1, "one", B)
     assert shown() == (True, "")
     fleet.disconnect(worker)
     assert shown() == (False, "silent")

@@ -42,11 +42,23 @@ def test_a_task_goes_its_way(world: Scenario) -> None:
     assert world.job_state() is JobState.RUNNING
     effects = world.end(0, SUCCEEDED, exit_code=0)
     assert list(effects.acknowledge) == [("w1", uid)]
+    assert effects.reschedule, "there is room again"
     assert world.states() == [SUCCEEDED]
     assert world.job_state() is JobState.SUCCEEDED
     assert world.job().record.finished_at == world.now
     assert world.attempt(uid).exit_code == 0
     assert world.free("w1") == WORKER_TOTAL
+
+
+def test_a_job_runs_from_when_the_first_of_its_tasks_does(world: Scenario) -> None:
+    world.submit(spec(2))
+    world.assign((0, "w1"), (1, "w1"))
+    world.observe(world.uid(0), BUILDING)
+    assert (world.job_state(), world.job().record.started_at) == (JobState.PENDING, None)
+    for index in (1, 0):
+        world.now += timedelta(seconds=1)
+        world.run(index)
+        assert world.job().record.started_at == START + timedelta(seconds=1)
 
 
 def test_the_same_job_twice_is_one_job(world: Scenario) -> None:
@@ -185,6 +197,33 @@ def test_delays_double_up_to_a_limit_and_depend_on_chance() -> None:
     assert policy.delay(10_000, 0.5) <= timedelta(seconds=60)
 
 
+def test_failures_and_lost_workers_delay_a_retry_alike(world: Scenario) -> None:
+    world.submit(spec(failures=9))
+    delays = []
+    for number in range(4):
+        world.assign((0, "w1"))
+        if number % 2:
+            world.lose("w1")
+            world.attach("w1")
+        else:
+            world.end(0, FAILED)
+        due = world.task(0).not_before
+        assert due is not None
+        delays.append((due - world.now).total_seconds())
+        world.pass_time(100)
+    assert delays == [0.75, 1.5, 3, 6]
+
+
+def test_a_retry_without_a_delay_is_ready_at_once() -> None:
+    world = Scenario(RetryPolicy(base=timedelta(0)))
+    world.attach("w1")
+    world.submit(spec(failures=1))
+    world.assign((0, "w1"))
+    world.end(0, FAILED)
+    assert list(world.job().ready) == [0]
+    assert world.state.next_due() is None
+
+
 def test_a_job_has_a_limit_of_retries_whatever_its_tasks_budgets_are() -> None:
     world = Scenario(RetryPolicy(job_minimum=3, job_factor=1))
     world.attach("w1")
@@ -301,6 +340,25 @@ def test_a_placement_that_cannot_be_is_an_error_with_the_story(
         world.assign((0, "w1"))
     with pytest.raises(Internal, match="/alice/job/0"):
         world.assign((0, worker))
+
+
+def test_a_retry_is_not_placed_before_its_delay_is_over(world: Scenario) -> None:
+    world.submit(spec(failures=1))
+    world.assign((0, "w1"))
+    world.end(0, FAILED)
+    with pytest.raises(Internal, match=r"is not ready: .*PENDING -> ASSIGNED"):
+        world.assign((0, "w2"))
+
+
+def test_an_attempt_cannot_change_in_an_impossible_way_either(world: Scenario) -> None:
+    world.submit(spec())
+    world.assign((0, "w1"))
+    world.end(0, SUCCEEDED)
+    attempt = world.attempt(world.uid(0))
+    with pytest.raises(Internal, match="from SUCCEEDED to FAILED: a bug"):
+        world.state.jobs.change_attempt(attempt, FAILED, "a bug", Effects())
+    with pytest.raises(Internal, match="nothing has happened to it"):
+        world.state.jobs._check(SUCCEEDED, FAILED, world.job(), 99, "a bug")
 
 
 def test_an_impossible_transition_tells_the_tasks_story(world: Scenario) -> None:

@@ -153,6 +153,7 @@ def test_what_a_worker_still_has_of_a_forgotten_job(world: Scenario) -> None:
     world.detach("w1")
     world.attach("w1", running=(old,))
     assert world.free("w1") == held
+    assert world.shown().workers[0].accepting, "what it occupies is known, so the rest is free"
     invariants.check(world.state)
     effects = world.observe(old, TaskState.RUNNING, worker="w1")
     assert list(effects.stop) == [("w1", old)]

@@ -55,7 +55,7 @@ def test_what_makes_room_waits_anew_at_once(reported: TaskState) -> None:
     assert (view.free, view.releasing) == (WORKER_TOTAL - TASK, TASK)
     world.observe(uid, reported, exit_code=1)
     assert world.attempt(uid).state is PREEMPTED
-    assert "/bob/urgent" in world.attempt(uid).error
+    assert world.attempt(uid).error == "it makes room for /bob/urgent"
     task = world.task(0)
     assert (task.state, task.preemptions, task.failures) == (PENDING, 1, 0)
     assert (task.not_before, task.avoid) == (None, ())
@@ -72,7 +72,8 @@ def test_success_while_being_stopped_is_success() -> None:
     world.preempt(world.uid(0))
     world.end(0, SUCCEEDED)
     assert world.attempt(world.uid(0)).state is SUCCEEDED
-    assert world.task(0).preemptions == 0
+    assert world.attempt(world.uid(0)).error == ""
+    assert (world.task(0).preemptions, world.task(0).error) == (0, "")
     assert world.job_state() is JobState.SUCCEEDED
 
 
@@ -81,6 +82,9 @@ def test_a_worker_that_is_lost_meanwhile_changes_nothing() -> None:
     world.preempt(world.uid(0))
     world.lose("w1")
     assert world.attempt(world.uid(0)).state is PREEMPTED
+    assert world.attempt(world.uid(0)).error == (
+        "it makes room for /bob/urgent (w1 was silent); log lines may be missing"
+    )
     assert (world.task(0).state, world.task(0).preemptions) == (PENDING, 1)
     assert list(world.job().ready) == [0]
 

@@ -71,6 +71,7 @@ def test_children_are_forgotten_before_their_parents_or_with_them() -> None:
     assert prunable(world) == [f"{JOB}/goes-on", JOB]
     world.prune(*prunable(world))
     assert len(world.state.jobs) == 0
+    assert not world.state.jobs._children
     invariants.check(world.state)
 
 

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from iris.controller.state.ready import Scattered, with_, without
+from iris.controller.state.ready import NONE_READY, Scattered, with_, without
 
 
 @given(st.integers(0, 8), st.lists(st.integers(0, 7), max_size=40))
@@ -34,6 +34,7 @@ def test_what_leaves_at_the_ends_or_comes_in_order_costs_nothing() -> None:
     for index in range(999_000, 999_010):
         ready = with_(ready, index)
     assert ready == range(1_000, 999_010)
+    assert with_(NONE_READY, 7) == range(7, 8)
 
 
 def test_the_front_is_found_at_once_however_much_left_out_of_turn() -> None:

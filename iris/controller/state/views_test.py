@@ -186,6 +186,18 @@ def test_who_holds_what() -> None:
     assert world.shown().usage["bob", BATCH] == TASK
 
 
+def test_of_a_job_only_what_holds_room_is_named() -> None:
+    world = Scenario()
+    world.attach("w1")
+    world.attach("w2")
+    world.submit(spec(4, failures=1))
+    world.assign((0, "w1"), (1, "w2"), (2, "w1"))
+    world.end(0, FAILED)
+    world.lose("w2")
+    ((worker, occupant),) = world.shown().work.of_job(JOB)
+    assert (worker, occupant.attempt_uid) == ("w1", world.uid(2))
+
+
 def test_workers_with_work_of_a_later_band() -> None:
     world = Scenario()
     for number in range(3):
@@ -294,6 +306,25 @@ def test_of_very_many_gangs_as_many_are_demands_as_could_be_bought_for() -> None
         world.submit(spec(2, gang=True), f"/a/gang{number}")
     demands = unmet_demand(world.state, Schedule(unplaced=(unplaced(world),)))
     assert [demand.job_id for demand in demands] == [f"/a/gang{n}" for n in range(1_000)]
+
+
+def test_demand_is_named_after_the_job_that_was_unplaced_as_long_as_it_waits() -> None:
+    world = Scenario()
+    for name in ("/a/first", "/a/second", "/a/third"):
+        world.submit(spec(), name)
+    one = replace(unplaced(world), job_id=JobId("/a/second"))
+
+    def name() -> str:
+        (demand,) = unmet_demand(world.state, Schedule(unplaced=(one,)))
+        return demand.job_id
+
+    assert name() == "/a/second"
+    world.terminate("", "/a/second")
+    assert name() == "/a/first"
+    world.prune("/a/second")
+    assert name() == "/a/first"
+    world.submit(spec(resources=TINY), "/a/second")
+    assert name() == "/a/first", "it asks for something else now"
 
 
 def test_demands_come_in_the_order_of_service() -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from iris.controller.state import events
+from iris.controller.state import events, invariants
 from iris.controller.state.scenario import TASK, WORKER_TOTAL, Scenario, spec
 from iris.model.ids import AttemptUid, SliceId, WorkerId
 from iris.model.states import JobState, TaskState
@@ -86,13 +86,17 @@ def test_an_observation_from_another_process_is_stale(
 def test_usage_alone_is_no_news(world: Scenario) -> None:
     world.submit(spec())
     world.assign((0, "w1"))
-    world.run(0)
     uid, worker = world.uid(0), WorkerId("w1")
 
     def news(state: TaskState, ports: tuple[tuple[str, int], ...] = ()) -> bool:
         return world.state.is_news(worker, "one", events.Observation(uid, state, ports=ports))
 
+    assert news(RUNNING)
+    world.run(0)
     assert not news(RUNNING)
+    same = events.Observation(uid, RUNNING)
+    assert world.state.is_news(worker, "another", same), "that process has to stop it"
+    assert world.state.is_news(WorkerId("w2"), "one", same)
     assert news(RUNNING, (("http", 80),))
     assert news(SUCCEEDED)
     world.end(0, SUCCEEDED)
@@ -159,6 +163,9 @@ def test_an_attempt_that_never_arrived_and_was_terminated_is_over(world: Scenari
     assert world.states() == [ASSIGNED]
     world.attach("w1")
     assert world.states() == [KILLED]
+    assert world.attempt(world.uid(0)).error == (
+        "Terminated. (it was to stop before it reached its worker)"
+    ), "it never wrote a line, so none is missing"
     assert world.free("w1") == WORKER_TOTAL
 
 
@@ -185,9 +192,51 @@ def test_what_was_given_up_occupies_its_place_until_its_worker_has_stopped_it(
     world.attach("w1", running=(old,))
     assert not world.state.is_wanted(world.attempt(old))
     assert world.free("w1") == WORKER_TOTAL - TASK
+    world.observe(old, SUCCEEDED, incarnation="another")
+    assert world.attempt(old).given_up, "another process knows nothing about it"
+    assert world.free("w1") == WORKER_TOTAL - TASK
     effects = world.observe(old, SUCCEEDED)
     assert list(effects.acknowledge) == [("w1", old)]
     assert world.attempt(old).state is WORKER_FAILED
+    assert world.free("w1") == WORKER_TOTAL
+
+
+def test_what_was_given_up_occupies_its_place_once_however_often_it_is_named(
+    world: Scenario,
+) -> None:
+    world.submit(spec())
+    world.assign((0, "w1"))
+    world.run(0)
+    old = world.uid(0)
+    world.lose("w1")
+    for _ in range(2):
+        world.attach("w1", running=(old,))
+        assert world.free("w1") == WORKER_TOTAL - TASK
+        invariants.check(world.state)
+        world.detach("w1")
+
+
+def test_a_worker_that_is_in_another_slice_now_has_nothing_of_the_old_one(world: Scenario) -> None:
+    world.submit(spec())
+    world.assign((0, "w1"))
+    world.run(0)
+    world.attach("w1", slice_id="s2", running=(world.uid(0),))
+    assert world.attempt(world.uid(0)).state is WORKER_FAILED
+    assert set(world.state.fleet.occupancy()) == {"s1", "s2"}
+    assert world.state.fleet.in_slice(SliceId("s1")) == ("w2",)
+    invariants.check(world.state)
+
+
+def test_what_was_given_up_and_is_named_no_more_occupies_nothing(world: Scenario) -> None:
+    world.submit(spec())
+    world.assign((0, "w1"))
+    world.run(0)
+    old = world.uid(0)
+    world.lose("w1")
+    world.attach("w1", running=(old,))
+    world.detach("w1")
+    assert world.free("w1") == WORKER_TOTAL - TASK
+    world.attach("w1")
     assert world.free("w1") == WORKER_TOTAL
 
 
@@ -226,6 +275,7 @@ def test_what_has_told_its_end_occupies_nothing_though_its_worker_still_names_it
     world.detach("w1")
     world.attach("w1", running=(told,))
     assert world.free("w1") == WORKER_TOTAL
+    assert all(view.accepting for view in world.state.fleet.views())
 
 
 def test_what_was_given_up_still_occupies_its_place_after_a_restart(world: Scenario) -> None:
