@@ -46,7 +46,10 @@ class Fleet(Protocol):
 
 
 class PlanWitness(Protocol):
-    """Who wants to know what was decided."""
+    """Who wants to know what was decided, and from what."""
+
+    def observed(self, view: FleetView) -> None:
+        """A view of this very moment."""
 
     def planned(self, view: FleetView, decisions: tuple[ScalingDecision, ...]) -> None:
         """One plan, made from this view."""
@@ -107,6 +110,7 @@ class SimulatedAutoscaler:
     def observe(self, view: FleetView) -> None:
         """See iris.autoscaler.demand.CapacityPlanner."""
         self._view = view
+        self._witness.observed(view)
         for group in self._groups.values():
             for one in group.slices.values():
                 one.keep = False

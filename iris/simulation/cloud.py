@@ -134,20 +134,24 @@ class Cloud:
         """
         agenda = self._around.agenda
         seconds = self._call_seconds()
-        if seconds > self._call_timeout:
-            if self._calls.random() < 0.5:
-                agenda.after(self._call_timeout / 2, lambda: _drop(self._make(group)))
+        late = seconds > self._call_timeout
+        if late:
             self._time_out(f"Creating a slice of {group}", done)
             agenda.after(self._call_timeout, lambda: self._note_failure(group))
-            return
+            if self._calls.random() < 0.5:
+                return
+            seconds = self._call_timeout / 2
 
         def answer() -> None:
             self._creating.remove((group, entry))
             if self._weather.amount(FaultKind.REFUSE_SLICES, group):
                 self.counts.refused += 1
-                done(ResourceExhausted(f"The quota for {group} is used up."))
-            else:
-                done(self._make(group))
+                if not late:
+                    done(ResourceExhausted(f"The quota for {group} is used up."))
+                return
+            made = self._make(group)
+            if not late:
+                done(made)
 
         entry = agenda.after(seconds, answer)
         self._creating.append((group, entry))
@@ -312,7 +316,3 @@ class Cloud:
         worker, vm.worker = vm.worker, None
         if worker is not None:
             worker.die()
-
-
-def _drop(made: SimulatedSlice) -> None:
-    """Nobody hears of it by itself."""

@@ -307,6 +307,11 @@ class World:
         """See TurnWitness."""
         return self.striker.crash_due(point)
 
+    def observed(self, view: FleetView) -> None:
+        """See PlanWitness."""
+        for checker in self._checkers:
+            checker.observed(view)
+
     def planned(self, view: FleetView, decisions: tuple[ScalingDecision, ...]) -> None:
         """See PlanWitness."""
         self.counts["plans"] += 1

@@ -63,10 +63,12 @@ def test_the_machine_is_named(told: dict[str, Any]) -> None:
     assert machine["garbage_collector"]
 
 
-def test_one_figure_alone() -> None:
-    done = run("--quick", "--only=^gangs_1000$")
+def test_one_figure_alone_by_another_clock() -> None:
+    done = run("--quick", "--only=^gangs_1000$", "--clock=cpu")
     assert done.returncode == 0, done.stderr
-    assert [one["name"] for one in json.loads(done.stdout)["figures"]] == ["gangs_1000"]
+    told = json.loads(done.stdout)
+    assert told["clock"] == "cpu"
+    assert [one["name"] for one in told["figures"]] == ["gangs_1000"]
 
 
 @pytest.mark.parametrize("argument", ["--runs=0", "--no_such_flag", "gangs"])

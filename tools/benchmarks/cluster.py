@@ -7,7 +7,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from random import Random
-from time import perf_counter
 from typing import Protocol
 
 from iris.controller.state import events
@@ -20,6 +19,7 @@ from iris.model.taints import taints_of, untolerated
 from iris.scheduler.policy import SchedulingPolicy
 from iris.scheduler.schedule import Scheduler
 from iris.scheduler.snapshot import Reservation, Schedule, Snapshot
+from tools.benchmarks.timing import seconds_now
 from tools.benchmarks.workload import LARGE, STANDARD, TPU, WORKERS_PER_SLICE, ZONES, Ask
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -134,10 +134,10 @@ class Cluster:
             for one in self._reservations
             if (job := self.state.jobs.get(one.job_id)) is not None and job.is_startable
         )
-        began = perf_counter()
+        began = seconds_now()
         shown = snapshot(self.state, self.now, self._policy, still_wait)
         answer = self._scheduler.schedule(shown)
-        seconds = perf_counter() - began
+        seconds = seconds_now() - began
         self._reservations = answer.reservations
         self._check(shown, answer)
         self._preempt(answer)

@@ -13,17 +13,23 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from tools.benchmarks.timing import CLOCK_VARIABLE, Timing
+
 
 class PartFailed(Exception):
     """A part ended without having measured anything."""
 
 
-def run_part(module: str, **options: Any) -> Any:
+def run_part(module: str, timing: Timing | None = None, **options: Any) -> Any:
     """What `measure(**options)` of a module of this folder answers, in a fresh process; options and
-    answer as JSON has them. Raises PartFailed with what it wrote to standard error.
+    answer as JSON has them. Timed by this process's clock, or the one that is named.
+
+    Raises PartFailed with what it wrote to standard error.
     """
     # Where this process finds its modules the child does, however they came here.
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    if timing is not None:
+        environment[CLOCK_VARIABLE] = timing.value
     done = subprocess.run(
         [sys.executable, "-P", "-s", "-m", __spec__.name, module, json.dumps(options)],
         env=environment,

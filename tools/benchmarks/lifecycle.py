@@ -6,7 +6,6 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from random import Random
-from time import perf_counter
 from typing import Any
 
 from iris.controller.brain import Brain, Turn
@@ -18,6 +17,7 @@ from iris.model.states import JobState, TaskState
 from iris.scheduler.policy import SchedulingPolicy
 from tools.benchmarks.brains import new_brain
 from tools.benchmarks.cluster import INCARNATION, mixed_fleet
+from tools.benchmarks.timing import seconds_now
 from tools.benchmarks.workload import SHAPES, Ask, habits
 
 _TASKS_PER_JOB = 4
@@ -58,9 +58,9 @@ class _Run:
         turn = self.brain.finish()
         self.events += len(turn.events)
         if self._database is not None and turn.events:
-            began = perf_counter()
+            began = seconds_now()
             self._database.commit(turn.events, turn.changes)
-            self.commit_seconds += perf_counter() - began
+            self.commit_seconds += seconds_now() - began
             changes = turn.changes
             self.rows += len(turn.events)
             self.rows += sum(map(len, (changes.jobs, changes.tasks, changes.attempts)))
@@ -68,14 +68,14 @@ class _Run:
 
     def go(self, turns: int) -> None:
         """Jobs come for so many turns; then all goes on until they have ended."""
-        began = perf_counter()
+        began = seconds_now()
         running: dict[tuple[WorkerId, AttemptUid], None] = {}
         placed = self.turn(self._submissions(0)).effects.run
         for number in range(1, turns + 3):
             arrived = self._all_that_arrives(number if number < turns else 0, placed, running)
             running = placed
             placed = self.turn(arrived).effects.run
-        self.seconds = perf_counter() - began
+        self.seconds = seconds_now() - began
         self.tasks = len(self._jobs) * _TASKS_PER_JOB
         ended = [self.brain.state.jobs.get(job_id) for job_id in self._jobs]
         if any(job is None or job.record.state is not JobState.SUCCEEDED for job in ended):

@@ -5,7 +5,8 @@ much memory, and how long it takes to come back from the file.
 import tempfile
 from datetime import timedelta
 from pathlib import Path
-from time import perf_counter
+from statistics import median
+from typing import Any
 
 from iris.controller.brain import Brain
 from iris.controller.state import events
@@ -20,47 +21,50 @@ from iris.scheduler.policy import SchedulingPolicy
 from tools.benchmarks.brains import new_brain
 from tools.benchmarks.cluster import START, mixed_fleet
 from tools.benchmarks.fresh_process import peak_memory_bytes, run_part
+from tools.benchmarks.timing import seconds_now
 from tools.benchmarks.workload import CHIP
 
 _WORKERS = 100
-_JOBS_PER_TURN = 100
 _WARM_UP_JOBS = 500
 
 
-def measure(*, jobs: int, tasks: int, recover: bool, folder: str = "") -> dict[str, float]:
-    """One run, in this process: `seconds`, `memory_bytes`, `file_bytes`, and if wanted
-    `recovery_seconds`, in another process.
+def measure(
+    *, jobs: int, per_turn: int, tasks: int, times: int = 1, recover: bool = False, folder: str = ""
+) -> dict[str, float]:
+    """One run, in this process: `seconds` (the median if it is done several times, each time from
+    nothing), `memory_bytes`, `file_bytes`, and if wanted `recovery_seconds`, in another process.
 
     With a folder, what is there is recovered, and nothing else.
     """
     if folder:
         return _recover(Path(folder), jobs, tasks)
     with tempfile.TemporaryDirectory(prefix="iris-benchmark-") as temporary:
-        _queue(Path(temporary) / "warm-up", min(jobs, _WARM_UP_JOBS), tasks)
-        store = Path(temporary) / "store"
-        seconds = _queue(store, jobs, tasks)
+        _queue(Path(temporary) / "warm-up", min(jobs, _WARM_UP_JOBS), per_turn, tasks)
+        stores = [Path(temporary) / f"store-{number}" for number in range(times)]
+        seconds = [_queue(store, jobs, per_turn, tasks) for store in stores]
+        store = stores[-1]
         answer = {
-            "seconds": seconds,
+            "seconds": median(seconds),
             "memory_bytes": peak_memory_bytes(),
             "file_bytes": sum(file.stat().st_size for file in store.iterdir()),
         }
         if recover:
-            options = {"jobs": jobs, "tasks": tasks, "recover": False, "folder": str(store)}
-            answer |= run_part("queueing", **options)
+            options: dict[str, Any] = {"jobs": jobs, "per_turn": per_turn, "tasks": tasks}
+            answer |= run_part("queueing", **options, folder=str(store))
         return answer
 
 
-def _queue(folder: Path, jobs: int, tasks: int) -> float:
+def _queue(folder: Path, jobs: int, per_turn: int, tasks: int) -> float:
     """Seconds. The file stays as it is when the controller is killed."""
     folder.mkdir()
     database = Database.open(folder / "controller.db", durable=True)
     brain = new_brain(ControllerState(), SchedulingPolicy(), 0)
     _turn(brain, database, list(mixed_fleet(_WORKERS)))
-    began = perf_counter()
-    for first in range(0, jobs, _JOBS_PER_TURN):
-        numbers = range(first, min(first + _JOBS_PER_TURN, jobs))
+    began = seconds_now()
+    for first in range(0, jobs, per_turn):
+        numbers = range(first, min(first + per_turn, jobs))
         _turn(brain, database, [_submitted(number, tasks) for number in numbers])
-    seconds = perf_counter() - began
+    seconds = seconds_now() - began
     if brain.state.jobs.counts[TaskState.PENDING] != jobs * tasks:
         raise AssertionError(f"not all of it is queued: {brain.state.jobs.counts}")
     database.crash()
@@ -89,7 +93,7 @@ def _submitted(number: int, tasks: int) -> events.JobSubmitted:
 
 
 def _recover(folder: Path, jobs: int, tasks: int) -> dict[str, float]:
-    began = perf_counter()
+    began = seconds_now()
     database = Database.open(folder / "controller.db")
     found = database.load()
     state = ControllerState()
@@ -101,7 +105,7 @@ def _recover(folder: Path, jobs: int, tasks: int) -> dict[str, float]:
         START,
         found.next_number,
     )
-    seconds = perf_counter() - began
+    seconds = seconds_now() - began
     database.close()
     if state.jobs.counts[TaskState.PENDING] != jobs * tasks:
         raise AssertionError(f"not all of it is back: {state.jobs.counts}")

@@ -1,7 +1,6 @@
 """How long a turn takes in which there is little or nothing to do, in a large cluster."""
 
 from collections.abc import Callable, Iterator, Mapping
-from time import perf_counter
 from typing import Any
 
 from iris.controller.brain import Brain, Turn
@@ -13,6 +12,7 @@ from iris.model.states import TaskState
 from iris.scheduler.policy import SchedulingPolicy
 from tools.benchmarks.brains import new_brain
 from tools.benchmarks.cluster import INCARNATION, mixed_fleet
+from tools.benchmarks.timing import seconds_now
 from tools.benchmarks.workload import SHAPES, Ask, vain
 
 _JOB_SIZE = 100
@@ -84,11 +84,11 @@ def _submissions(brain: Brain) -> Callable[[], events.Event]:
 
 def _time(brain: Brain, make: Callable[[], events.Event | None], looks: bool) -> float:
     event = make()
-    began = perf_counter()
+    began = seconds_now()
     if event is not None:
         brain.apply(event)
     turn: Turn = brain.finish()
-    seconds = perf_counter() - began
+    seconds = seconds_now() - began
     if turn.looked is not looks or turn.effects.run:
         raise AssertionError(f"looked: {turn.looked}, placed: {len(turn.effects.run)}")
     return seconds

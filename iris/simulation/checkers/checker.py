@@ -103,6 +103,9 @@ class Checker:
     def terminating(self, job_id: JobId) -> None:
         """See ClientWitness."""
 
+    def observed(self, view: FleetView) -> None:
+        """See PlanWitness."""
+
     def planned(self, view: FleetView, decisions: tuple[ScalingDecision, ...]) -> None:
         """See PlanWitness."""
 

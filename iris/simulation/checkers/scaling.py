@@ -78,18 +78,17 @@ class NoOverLaunch(Checker):
         super().__init__(evidence)
         self._waiting = waiting
         self._market = market
-        self._view: FleetView | None = None
-        self._needed: dict[str, int] = {}
+        self._needed: dict[str, int] = defaultdict(int)
+
+    def observed(self, view: FleetView) -> None:
+        """What waits at the moment that the view shows: plans are made anew from an old one too."""
+        alike = self._waiting.alike()
+        for group in self.evidence.scenario.groups:
+            needs = (self._market.slices_for(one, group) for one in alike)
+            self._needed[group.name] = sum(needs)
 
     def planned(self, view: FleetView, decisions: tuple[ScalingDecision, ...]) -> None:
         """See Checker."""
-        if view is not self._view:
-            # What waits at the moment that the view shows; plans are made anew from an old one too.
-            self._view = view
-            alike = self._waiting.alike()
-            for group in self.evidence.scenario.groups:
-                needs = (self._market.slices_for(one, group) for one in alike)
-                self._needed[group.name] = sum(needs)
         buying: dict[str, int] = defaultdict(int)
         for one in decisions:
             if one.action is ScalingAction.SCALE_UP and one.reason is ScalingReason.DEMAND:
