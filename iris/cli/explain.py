@@ -97,6 +97,11 @@ def why_lines(why: ExplanationView, now: datetime) -> list[Text]:
             lines.append(Text("  " + text.format(how_long(due - now)), style="dim"))
     if why.parent is not None and not why.state.is_terminal:
         lines.append(Text(f"  it ends with {why.parent}", style="dim"))
+    if why.children:
+        names = ", ".join(child.rpartition("/")[2] for child in why.children[:_MOST_SHOWN])
+        more = len(why.children) - _MOST_SHOWN
+        text = f"  its child jobs that go on: {names}"
+        lines.append(Text(f"{text} and {more} more" if more > 0 else text, style="dim"))
     return lines
 
 

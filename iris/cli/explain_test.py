@@ -254,6 +254,22 @@ def test_what_is_due_and_what_waits_alone() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("children", "line"),
+    [
+        (1, "  its child jobs that go on: c0"),
+        (8, "  its child jobs that go on: c0, c1, c2, c3, c4, c5, c6, c7"),
+        (10, "  its child jobs that go on: c0, c1, c2, c3, c4, c5, c6, c7 and 2 more"),
+    ],
+)
+def test_children_that_go_on_are_named(children: int, line: str) -> None:
+    view = job(JobState.RUNNING, task(0, TaskState.RUNNING, attempt(TaskState.RUNNING)))
+    said = replace(
+        why(view), children=tuple(JobId(f"/ann/whole/c{index}") for index in range(children))
+    )
+    assert [text.plain for text in why_lines(said, at(75))] == [line]
+
+
 def test_of_many_reasons_the_first_are_said() -> None:
     tasks = [
         task(

@@ -139,6 +139,7 @@ class TestCalls:
             times_out_at=timestamp_to_proto(submitted + timedelta(hours=1)),
             summary="3 tasks wait",
             parent="/ann/whole",
+            children=[f"{JOB}/one", f"{JOB}/two"],
         )
         seen = await client.explain(JOB)
         assert seen == ExplanationView(
@@ -152,6 +153,7 @@ class TestCalls:
             retries=2,
             summary="3 tasks wait",
             parent=parse_job_id("/ann/whole"),
+            children=(parse_job_id(f"{JOB}/one"), parse_job_id(f"{JOB}/two")),
         )
         with pytest.raises(NotFound):
             await client.explain(parse_job_id("/ann/nothing"))

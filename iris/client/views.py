@@ -123,6 +123,7 @@ class ExplanationView:
         times_out_at: When it has had its time.
         summary: All of it in one sentence.
         parent: The job that it ends with; None for one that has no parent, or outlives it.
+        children: Its child jobs that have not ended, oldest first; not all if there are many.
     """
 
     job_id: JobId
@@ -141,6 +142,7 @@ class ExplanationView:
     retries: int = 0
     summary: str = ""
     parent: JobId | None = None
+    children: tuple[JobId, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

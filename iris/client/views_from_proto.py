@@ -82,6 +82,7 @@ def explanation_view(message: job_pb2.JobExplanation) -> ExplanationView:
         retries=message.retries,
         summary=message.summary,
         parent=JobId(message.parent) if message.parent else None,
+        children=tuple(JobId(child) for child in message.children),
     )
 
 

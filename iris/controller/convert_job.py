@@ -78,6 +78,7 @@ def job_explanation(explanation: Explanation) -> job_pb2.JobExplanation:
         retries=explanation.retries,
         summary=explanation.summary(),
         parent=explanation.parent or "",
+        children=explanation.children,
     )
 
 

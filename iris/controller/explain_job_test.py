@@ -79,14 +79,18 @@ async def test_from_its_submission_to_its_end(tmp_path: Path) -> None:
         )
 
 
-async def test_a_child_says_what_it_ends_with(tmp_path: Path) -> None:
+async def test_parents_and_children_are_named(tmp_path: Path) -> None:
     async with running(tmp_path) as cluster:
         await cluster.launch(JOB)
         await cluster.launch(f"{JOB}/child")
         await cluster.launch(f"{JOB}/free", outlives_parent=True)
         assert (await explained(cluster, f"{JOB}/child")).parent == JOB
         assert (await explained(cluster, f"{JOB}/free")).parent == ""
-        assert (await explained(cluster)).parent == ""
+        whole = await explained(cluster)
+        assert whole.parent == ""
+        assert list(whole.children) == [f"{JOB}/child", f"{JOB}/free"]
+        await cluster.terminate(f"{JOB}/child")
+        assert list((await explained(cluster)).children) == [f"{JOB}/free"]
 
 
 async def test_no_such_job(tmp_path: Path) -> None:

@@ -195,7 +195,8 @@ class ControllerService(controller_pb2_grpc.ControllerServiceServicer):
         """Of any job at any time."""
         await self._loop.settled()
         job = self._job(parse_job_id(request.job_id))
-        return job_explanation(explain(job, self._reasons.of(job), self._clock.now()))
+        children = self._state.jobs.children_of(job.job_id)
+        return job_explanation(explain(job, self._reasons.of(job), self._clock.now(), children))
 
     async def TailLogs(
         self, request: controller_pb2.TailLogsRequest, context: object

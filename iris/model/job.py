@@ -61,11 +61,17 @@ class Gang:
 
 
 class ExistingJobPolicy(Enum):
-    """What happens when a job of that name exists. The same request twice is one job in any case."""
+    """What happens when a job of that name exists. The same request twice is one job in any case.
 
-    ERROR = "the same specification is that job; another one is refused"
-    KEEP = "one that has not ended is kept, whatever it is; one that has ended is replaced"
-    REPLACE = "it is ended if it has not, and replaced"
+    Attributes:
+        ERROR: The same specification is that job; another one is refused.
+        KEEP: One that has not ended is kept, whatever it is; one that has ended is replaced.
+        REPLACE: It is ended if it has not, and replaced.
+    """
+
+    ERROR = "error"
+    KEEP = "keep"
+    REPLACE = "replace"
 
 
 @dataclass(frozen=True, slots=True)

@@ -139,14 +139,7 @@ def test_kinds_that_were_called_otherwise_are_still_known() -> None:
                 "the job has had its time; the task has failed",
             },
         ),
-        (
-            ExistingJobPolicy,
-            {
-                "the same specification is that job; another one is refused",
-                "one that has not ended is kept, whatever it is; one that has ended is replaced",
-                "it is ended if it has not, and replaced",
-            },
-        ),
+        (ExistingJobPolicy, {"error", "keep", "replace"}),
     ],
 )  # fmt: skip
 def test_words_that_are_stored_still_mean_something(kind: type[Enum], words: set[str]) -> None:
