@@ -25,6 +25,7 @@ from typing import Any, TypeVar
 
 from iris.host.clock import SystemClock
 from iris.host.files import FileLock, atomic_write, private_folder
+from iris.host.garbage import look_for_garbage_rarely
 from iris.host.ids import RandomIds
 from iris.host.processes import ProcessIdentity
 from iris.lifecycle.handshake import Answer, Launch
@@ -57,6 +58,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     answer = Answer(inherited.answer)
     _log_to(logging.StreamHandler(sys.stderr))
     faulthandler.enable()
+    look_for_garbage_rarely()
     try:
         lock = FileLock.adopt(folder.lock_file, inherited.lock)
         launch = Launch.from_bytes(sys.stdin.buffer.read())

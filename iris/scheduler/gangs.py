@@ -18,8 +18,8 @@ from dataclasses import dataclass
 from iris.model.fleet import ATTRIBUTE_TPU_WORKER_ID
 from iris.model.ids import WorkerId
 from iris.model.resources import Resources
-from iris.scheduler.pool import Pool, accelerator_kinds, free_key
-from iris.scheduler.workers import WorkerTable
+from iris.scheduler.pool import Pool, accelerator_kinds
+from iris.scheduler.workers import WorkerTable, free_key
 
 _NO_LIMIT = 1 << 40
 # How little a group suits a gang: preferences missed by the worst of its workers, and kinds of

@@ -22,10 +22,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from iris.model.constraints import Constraint
 from iris.model.ids import WorkerId
 from iris.model.resources import Resources
-from iris.scheduler.workers import WorkerTable
+from iris.scheduler.workers import FreeKey, WorkerTable, free_key
 
-# Accelerators in all, cpu, memory, disk, ports, accelerators by kind.
-FreeKey = tuple[int, int, int, int, int, tuple[tuple[str, int], ...]]
 _ShelfKey = tuple[int, tuple[str, ...]]
 _NOBODY: frozenset[WorkerId] = frozenset()
 # So many that moved away are no reason to tidy up.
@@ -121,7 +119,7 @@ class _Shelf:
         self._key_of: dict[int, FreeKey] = {}
         self._entries: dict[FreeKey, list[int]] = {}
         for position in members:
-            key = free_key(table.free[position])
+            key = table.free_keys[position]
             self._key_of[position] = key
             self._entries.setdefault(key, []).append(position)
         # How many of an entry's positions are still there; those that moved away are dropped when
@@ -131,7 +129,7 @@ class _Shelf:
 
     def move(self, position: int) -> None:
         """Puts a worker where it belongs after a change."""
-        old, new = self._key_of[position], free_key(self._table.free[position])
+        old, new = self._key_of[position], self._table.free_keys[position]
         if old == new:
             return
         self._key_of[position] = new
@@ -197,20 +195,6 @@ class _Shelf:
 def accelerator_kinds(amount: Resources) -> tuple[str, ...]:
     """Which kinds of accelerators there are in it."""
     return tuple(kind for kind, _ in amount.accelerators)
-
-
-def free_key(free: Resources) -> FreeKey:
-    """What workers are sorted by within one shelf: rules 3 to 7 of the measure."""
-    accelerators = free.accelerators
-    chips = sum(count for _, count in accelerators) if accelerators else 0
-    return (
-        chips,
-        free.cpu_millis,
-        free.memory_bytes,
-        free.disk_bytes,
-        free.ports,
-        accelerators,
-    )
 
 
 def _all_there(needed: Iterable[tuple[str, int]], there: Iterable[tuple[str, int]]) -> bool:

@@ -19,6 +19,10 @@ from iris.scheduler.snapshot import PendingClass, PendingJob, Placement, ReadyTa
 
 _NOTHING = Resources()
 _NO_LIMIT = 1 << 60
+# By so much of the fleet a user may be ahead of others in the middle of a pass. To take turns task by
+# task in a large fleet would be to search a place for each alone; in a small one this is less than
+# a task.
+_GRAIN = 0.001
 
 
 class Cursor:
@@ -123,14 +127,16 @@ class Accounts:
         policy: SchedulingPolicy,
     ) -> None:
         self._policy = policy
-        self._usage = dict(usage)
+        # By band, then by user: a band's own table is looked into for every placement.
+        self._usage: dict[PriorityBand, dict[str, Resources]] = {band: {} for band in PriorityBand}
         # What the fleet lacks counts for nothing.
         self._per_unit = {name: 1 / amount for name, amount in total.amounts() if amount}
         names = ("cpu", "memory", "disk", "ports")
         self._plain = tuple(self._per_unit.get(name, 0.0) for name in names)
         self._held: dict[str, Resources] = {}
         self._promised: dict[str, Resources] = {}
-        for (user, _), amount in usage.items():
+        for (user, band), amount in usage.items():
+            self._usage[band][user] = amount
             self._held[user] = self._held.get(user, _NOTHING) + amount
 
     def policy_of(self, user: str) -> UserPolicy:
@@ -165,7 +171,8 @@ class Accounts:
 
     def add(self, user: str, band: PriorityBand, amount: Resources) -> None:
         """The user got this much more."""
-        self._usage[user, band] = self._usage.get((user, band), _NOTHING) + amount
+        held = self._usage[band]
+        held[user] = held[user] + amount if user in held else amount
         if self._policy.of_user(user).budget:
             self._held[user] = self.held_by(user) + amount
 
@@ -184,7 +191,7 @@ class Accounts:
 
     def share(self, user: str, band: PriorityBand) -> float:
         """What the user has in a band, by the measure above."""
-        held = self._usage.get((user, band))
+        held = self._usage[band].get(user)
         return 0.0 if held is None else self.fraction(held) / self._policy.of_user(user).weight
 
     def tasks_until(self, user: str, band: PriorityBand, need: Resources, share: float) -> int:
@@ -192,7 +199,7 @@ class Accounts:
         each = self.fraction(need) / self._policy.of_user(user).weight
         if each <= 0:
             return _NO_LIMIT
-        return max(1, int((share - self.share(user, band)) / each))
+        return max(1, int((share + _GRAIN - self.share(user, band)) / each))
 
 
 class UserQueue:

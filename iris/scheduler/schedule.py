@@ -137,8 +137,9 @@ class _Pass:
             copies = need.copies_in(table.free[position], allowed)
             worker_id = table.views[position].worker_id
             placed = cursor.place_run(worker_id, copies, user.first, self.placements)
-            table.take(position, need * placed)
-            self.accounts.add(cursor.of.user, cursor.of.band, need * placed)
+            amount = need if placed == 1 else need * placed
+            table.take(position, amount)
+            self.accounts.add(cursor.of.user, cursor.of.band, amount)
             limit -= placed
         return True
 

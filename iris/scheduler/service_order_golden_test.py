@@ -66,6 +66,16 @@ def test_users_with_the_same_wishes_get_the_same() -> None:
     assert counts(SchedulingPolicy(), (), *jobs) == {"/a/x": 5, "/b/x": 5}
 
 
+def test_in_a_large_fleet_nobody_is_ahead_by_more_than_a_thousandth() -> None:
+    fleet = [worker(f"w{number}", 40) for number in range(100)]
+    jobs = [Waits("/a/x", 2500), Waits("/b/x", 2500), Waits("/c/x", 2500)]
+    placed = places(schedule(snapshot_of(fleet, jobs)))
+    names = [task.rpartition("/")[0] for task in placed]
+    got = sorted(names.count(job.job_id) for job in jobs)
+    assert sum(got) == 4000
+    assert got[-1] - got[0] <= 4 + 1  # cores of 4,000, and a task
+
+
 def test_what_a_user_holds_already_counts_but_only_in_that_band() -> None:
     jobs = (Waits("/a/x", 20), Waits("/b/x", 20))
     holds = tuple(Runs(f"w{number}", "/a/old", band=INTERACTIVE) for number in range(4))

@@ -17,6 +17,8 @@ from iris.scheduler.snapshot import WorkerView
 
 _NOTHING = Resources()
 Taints = tuple[tuple[str, str], ...]
+# Accelerators in all, cpu, memory, disk, ports, accelerators by kind.
+FreeKey = tuple[int, int, int, int, int, tuple[tuple[str, int], ...]]
 
 
 @dataclass(slots=True)
@@ -50,6 +52,7 @@ class WorkerTable:
     Attributes:
         views: As they were when the pass began.
         free: What is left on each.
+        free_keys: The same as `free_key` has it.
         coming: What is being released on some, and was not claimed in this pass.
         changes: Every position whose `free` changed, in order: an index that was built earlier
             reads on from where it stopped, so a change costs nothing to those that are not asked
@@ -63,6 +66,7 @@ class WorkerTable:
     def __init__(self, workers: Sequence[WorkerView]) -> None:
         self.views = list(workers)
         self.free = [view.free for view in workers]
+        self.free_keys = [free_key(view.free) for view in workers]
         self.changes: list[int] = []
         self.holds: dict[int, list[Hold]] = {}
         self.lent: dict[int, list[tuple[datetime, Resources]]] = {}
@@ -112,8 +116,7 @@ class WorkerTable:
         for position in self._touched:
             now = self.views[position].free
             if now != self.free[position]:
-                self.free[position] = now
-                self.changes.append(position)
+                self._set_free(position, now)
         self._touched.clear()
         self.holds.clear()
         self.lent.clear()
@@ -132,9 +135,13 @@ class WorkerTable:
 
     def take(self, position: int, amount: Resources) -> None:
         """Gives this much of a worker away."""
-        self.free[position] -= amount
-        self.changes.append(position)
+        self._set_free(position, self.free[position] - amount)
         self._touched.add(position)
+
+    def _set_free(self, position: int, free: Resources) -> None:
+        self.free[position] = free
+        self.free_keys[position] = free_key(free)
+        self.changes.append(position)
 
     def release(self, position: int, amount: Resources) -> None:
         """This much will be free on a worker: something there is to be stopped."""
@@ -247,6 +254,20 @@ class WorkerTable:
         """What is free on a worker or being released there, and kept for nobody."""
         coming = self.coming.get(position)
         return self.free[position] if coming is None else self.free[position] + coming
+
+
+def free_key(free: Resources) -> FreeKey:
+    """What workers are sorted by where the fullest that still fits is looked for; see Pool."""
+    accelerators = free.accelerators
+    chips = sum(count for _, count in accelerators) if accelerators else 0
+    return (
+        chips,
+        free.cpu_millis,
+        free.memory_bytes,
+        free.disk_bytes,
+        free.ports,
+        accelerators,
+    )
 
 
 def _same_machine(old: WorkerView, new: WorkerView) -> bool:

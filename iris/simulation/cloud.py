@@ -104,8 +104,10 @@ class Cloud:
         self.groups = {group.name: group for group in groups}
         self.slices: dict[SliceId, SimulatedSlice] = {}
         self.counts = CloudCounts()
-        # (group, virtual seconds, wall clock): calls that were to create a slice and timed out.
+        # (group, virtual seconds, wall clock): calls that were to create a slice and timed out, for
+        # a caller that lived to see it.
         self.failed_calls: list[tuple[str, float, datetime]] = []
+        self._callers_died = 0
         self._around = around
         self._weather = weather
         self._call_timeout = call_timeout
@@ -137,7 +139,8 @@ class Cloud:
         late = seconds > self._call_timeout
         if late:
             self._time_out(f"Creating a slice of {group}", done)
-            agenda.after(self._call_timeout, lambda: self._note_failure(group))
+            caller = self._callers_died
+            agenda.after(self._call_timeout, lambda: self._note_failure(group, caller))
             if self._calls.random() < 0.5:
                 return
             seconds = self._call_timeout / 2
@@ -156,11 +159,13 @@ class Cloud:
         entry = agenda.after(seconds, answer)
         self._creating.append((group, entry))
 
-    def _note_failure(self, group: str) -> None:
-        self.failed_calls.append((group, self._around.agenda.now, self._around.clock.now()))
+    def _note_failure(self, group: str, caller: int) -> None:
+        if caller == self._callers_died:
+            self.failed_calls.append((group, self._around.agenda.now, self._around.clock.now()))
 
     def caller_died(self) -> None:
         """Whoever bought is no more. What was being bought exists at once, or never will."""
+        self._callers_died += 1
         for group, entry in self._creating:
             entry.cancel()
             if self._calls.random() < 0.5:

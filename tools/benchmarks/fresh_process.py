@@ -13,6 +13,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from iris.host.garbage import look_for_garbage_rarely
 from tools.benchmarks.timing import CLOCK_VARIABLE, Timing
 
 
@@ -53,6 +54,7 @@ def peak_memory_bytes() -> int:
 
 def main(module: str, options: str) -> None:
     """See the module."""
+    look_for_garbage_rarely()
     part = importlib.import_module(f"{__spec__.parent}.{module}")
     print(json.dumps(part.measure(**json.loads(options))))
 

@@ -207,8 +207,12 @@ class ReadyTasks(Sequence[ReadyTask]):
     def __getitem__(self, at: slice) -> list[ReadyTask]: ...
 
     def __getitem__(self, at: int | slice) -> ReadyTask | list[ReadyTask]:
-        last = max(range(self._size)[at], default=-1) if isinstance(at, slice) else at
-        missing = (self._size if last < 0 else last + 1) - len(self._tasks)
+        if isinstance(at, slice):
+            wanted = range(self._size)[at]
+            beyond = max(wanted[0], wanted[-1]) + 1 if wanted else 0
+        else:
+            beyond = at + 1 if at >= 0 else self._size
+        missing = beyond - len(self._tasks)
         if missing > 0:
             self._tasks += map(self._make, islice(self._indices, missing))
         return self._tasks[at]
