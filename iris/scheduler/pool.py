@@ -129,29 +129,29 @@ class _Shelf:
 
     def move(self, position: int) -> None:
         """Puts a worker where it belongs after a change."""
+        # The most frequent of all steps: several for each placement.
+        sizes, entries, keys = self._sizes, self._entries, self._keys
         old, new = self._key_of[position], self._table.free_keys[position]
         if old == new:
             return
         self._key_of[position] = new
-        self._sizes[old] -= 1
-        if not self._sizes[old]:
-            del self._sizes[old], self._entries[old]
-            del self._keys[bisect_left(self._keys, old)]
-        if new in self._entries:
-            heapq.heappush(self._entries[new], position)
-            self._sizes[new] += 1
-            self._tidy(new)
+        left = sizes[old] - 1
+        if left:
+            sizes[old] = left
         else:
-            self._entries[new] = [position]
-            self._sizes[new] = 1
-            insort(self._keys, new)
-
-    def _tidy(self, key: FreeKey) -> None:
-        """Drops those that moved away, before they are more than those that are there: an entry
-        that is never empty would grow for ever.
-        """
-        if len(self._entries[key]) > 2 * self._sizes[key] + _FEW:
-            self._entries[key] = sorted({p for p in self._entries[key] if self._key_of[p] == key})
+            del sizes[old], entries[old], keys[bisect_left(keys, old)]
+        there = entries.get(new)
+        if there is None:
+            entries[new] = [position]
+            sizes[new] = 1
+            insort(keys, new)
+            return
+        heapq.heappush(there, position)
+        sizes[new] += 1
+        if len(there) > 2 * sizes[new] + _FEW:
+            # Those that moved away are dropped before they are more than those that are there: an
+            # entry that is never empty would grow for ever.
+            entries[new] = sorted({p for p in there if self._key_of[p] == new})
 
     def best(self, need: Resources, avoid: frozenset[WorkerId]) -> int | None:
         """The worker that fits best and is not to be avoided."""

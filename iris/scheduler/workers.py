@@ -114,8 +114,8 @@ class WorkerTable:
 
     def _reset(self) -> None:
         for position in self._touched:
-            now = self.views[position].free
-            if now != self.free[position]:
+            now, before = self.views[position].free, self.free[position]
+            if now is not before and now != before:
                 self._set_free(position, now)
         self._touched.clear()
         self.holds.clear()
@@ -275,7 +275,7 @@ def _same_machine(old: WorkerView, new: WorkerView) -> bool:
         old.worker_id == new.worker_id
         and old.accepting == new.accepting
         and old.not_accepting == new.not_accepting
-        and old.total == new.total
+        and (old.total is new.total or old.total == new.total)
         and (old.attributes is new.attributes or old.attributes == new.attributes)
     )
 
