@@ -81,7 +81,7 @@ class Cursor:
             tasks = self._job.tasks
             run = tasks[self._at : self._at + limit]
             for count, task in enumerate(run):
-                if task.avoid != avoid:
+                if task.avoid is not avoid and task.avoid != avoid:
                     run = run[:count]
                     break
             placements += [Placement(task.task_id, worker_id) for task in run]
