@@ -47,7 +47,7 @@ class Room:
         """What a slice that exists has to offer."""
         free = [group.vm] * group.vms_per_slice
         seen = min(occupancy.workers, group.vms_per_slice)
-        if occupancy.attempts:
+        if occupancy.attempts or occupancy.closed:
             free[:seen] = [_NOTHING] * seen
         return cls(slice_id, slice_id, free, seen)
 

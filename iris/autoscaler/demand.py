@@ -46,14 +46,16 @@ class SliceOccupancy:
     """One slice through the controller's eyes.
 
     Attributes:
-        workers: Of its VMs, how many have a worker that is attached and takes work.
+        workers: Of its VMs, how many have a worker that is attached. None, once it is to be given back.
         attempts: On all of them.
         idle_since: When the last attempt left; None while there is one.
+        closed: How many of `workers` take no new work for now: they are not well, or drained.
     """
 
     workers: int
     attempts: int
     idle_since: datetime | None
+    closed: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,10 +1,17 @@
 """How much a bundle may hold. Checked while packing and, for whoever sends us one, while unpacking."""
 
+import tarfile
 from dataclasses import dataclass
 
 from iris.bundle.errors import BundleTooLarge
 
 _MIB = 1 << 20
+_TAR_OVERHEAD = 4 * 512
+"""What an entry may take in a tar beside its content: two headers, and padding. (A path that needs
+more is paid for by `MAX_HEADER_BYTES`.)"""
+
+MAX_HEADER_BYTES = 1 << 16
+"""Of a pax header, which holds a long path. tarfile reads it into memory as a whole."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +24,12 @@ class BundleLimits:
     """Of one file."""
     content_bytes: int = 2048 * _MIB
     """Of all files together, unpacked. What an archive of a few KiB may grow to."""
+
+    @property
+    def archive_bytes(self) -> int:
+        """Of its archive, compressed or not: gzip makes what it cannot compress a little longer."""
+        tar = self.content_bytes + (self.entries + 1) * _TAR_OVERHEAD
+        return tar + tar // 1000 + MAX_HEADER_BYTES + tarfile.RECORDSIZE
 
     def check(self, path: str, *, entries: int, file_bytes: int, content_bytes: int) -> None:
         """Checks the running totals of a bundle, with the entry that was reached.

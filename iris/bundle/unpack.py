@@ -25,18 +25,13 @@ from typing import BinaryIO, Protocol
 
 from iris.bundle.digest import BundleInfo, Entry, EntryMode, check_link, check_path, describe
 from iris.bundle.errors import BundleMismatch, BundleTooLarge, InvalidBundle
-from iris.bundle.limits import BundleLimits
+from iris.bundle.limits import MAX_HEADER_BYTES, BundleLimits
 from iris.model.errors import AlreadyExists
 
 UNPACKING_PREFIX = ".unpacking-"
 """How the temporary folders are called. One that is left was left by a process that was killed."""
 
 _CHUNK = 1 << 20
-_MAX_HEADER_BYTES = 1 << 16
-"""Of a pax header, which holds a long path. tarfile reads it into memory as a whole."""
-_TAR_OVERHEAD = 4 * 512
-"""What an entry may take in a tar beside its content: two headers, and padding. (A path that needs
-more is paid for by `_MAX_HEADER_BYTES`.)"""
 
 
 def unpack(
@@ -225,7 +220,7 @@ class _StrictTarInfo(tarfile.TarInfo):
             raise InvalidBundle(
                 f"The entry {header.name!r} is neither a file nor a link (tar type {header.type!r})."
             )
-        if header.type == tarfile.XHDTYPE and header.size > _MAX_HEADER_BYTES:
+        if header.type == tarfile.XHDTYPE and header.size > MAX_HEADER_BYTES:
             raise InvalidBundle(f"The entry {header.name!r} has a header of {header.size:,} bytes.")
         return header
 
@@ -236,8 +231,7 @@ class _BoundedReader(io.RawIOBase):
     def __init__(self, source: gzip.GzipFile, limits: BundleLimits) -> None:
         super().__init__()
         self._source = source
-        overhead = (limits.entries + 1) * _TAR_OVERHEAD + _MAX_HEADER_BYTES + tarfile.RECORDSIZE
-        self._left = limits.content_bytes + overhead
+        self._left = limits.archive_bytes
 
     def read(self, size: int = -1) -> bytes:
         """As a file's; tarfile asks for one record at a time."""

@@ -55,6 +55,7 @@ class JobRun:
     priority: str | None = None
     scheduling_timeout: str | None = None
     timeout: str | None = None
+    task_timeout: str | None = None
     max_task_failures: int = 0
     retries: int = 0
     preemption_retries: int | None = None
@@ -63,6 +64,10 @@ class JobRun:
     no_bundle: bool = False
     existing: str = "error"
     outlives_parent: bool = False
+    lock_file: str | None = None
+    wheelhouse: str | None = None
+    python: str | None = None
+    setup: tuple[str, ...] = ()
     detach: bool = False
 
 
@@ -93,6 +98,8 @@ class JobLogs:
     follow: bool = False
     tail: int = 0
     since: str | None = None
+    grep: str = ""
+    stream: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +119,16 @@ class JobExplain:
 
 
 @dataclass(frozen=True, slots=True)
+class JobOutput:
+    """`iris job output`."""
+
+    cluster: ClusterFlags
+    task: str
+    name: str
+    folder: str
+
+
+@dataclass(frozen=True, slots=True)
 class ClusterStatus:
     """`iris cluster status`."""
 
@@ -123,6 +140,22 @@ class ClusterStop:
     """`iris cluster stop`."""
 
     cluster: ClusterFlags
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterDrain:
+    """`iris cluster drain`."""
+
+    cluster: ClusterFlags
+    worker: str
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterUndrain:
+    """`iris cluster undrain`."""
+
+    cluster: ClusterFlags
+    worker: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,8 +180,11 @@ Command = (
     | JobLogs
     | JobCancel
     | JobExplain
+    | JobOutput
     | ClusterStatus
     | ClusterStop
+    | ClusterDrain
+    | ClusterUndrain
     | ClusterBackup
     | ClusterRestore
 )
@@ -255,7 +291,18 @@ def _add_commands(parser: _Parser) -> dict[str, _Parser]:
     logs.add_argument("job", metavar="JOB", help=_JOB_HELP + ", or a task: JOB/INDEX")
     add_logs_flags(logs)
 
-    clusters = room("cluster", "Look at a cluster, stop it, or back it up.")
+    output = leaf(
+        jobs,
+        "job",
+        "output",
+        JobOutput,
+        "Copy a folder that a task has published into a new folder.",
+    )
+    output.add_argument("task", metavar="TASK", help="JOB/INDEX, as `iris job status` names it")
+    output.add_argument("name", metavar="NAME", help="of the output")
+    output.add_argument("folder", metavar="DIR", help="a folder to make; there must be none yet")
+
+    clusters = room("cluster", "Look at a cluster, drain its workers, stop it, or back it up.")
     leaf(
         clusters,
         "cluster",
@@ -270,6 +317,13 @@ def _add_commands(parser: _Parser) -> dict[str, _Parser]:
         ClusterStop,
         "Stop a local cluster and everything that runs on it.",
     )
+    drains = (
+        ("drain", ClusterDrain, "Have a worker take no new tasks; those that it has go on."),
+        ("undrain", ClusterUndrain, "Have a drained worker take tasks again."),
+    )
+    for name, drain, text in drains:
+        made = leaf(clusters, "cluster", name, drain, text)
+        made.add_argument("worker", metavar="WORKER", help="as `iris cluster status` names it")
     leaf(
         clusters,
         "cluster",

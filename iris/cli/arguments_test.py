@@ -4,15 +4,18 @@ import pytest
 
 from iris.cli.arguments import (
     ClusterBackup,
+    ClusterDrain,
     ClusterFlags,
     ClusterRestore,
     ClusterStatus,
     ClusterStop,
+    ClusterUndrain,
     Command,
     JobCancel,
     JobExplain,
     JobList,
     JobLogs,
+    JobOutput,
     JobRun,
     JobStatus,
     parse_arguments,
@@ -26,6 +29,7 @@ HERE = ClusterFlags()
     ("line", "command"),
     [
         (["job", "run", "--", "true"], JobRun(HERE, ("true",))),
+        (["job", "output", "train/0", "model", "dir"], JobOutput(HERE, "train/0", "model", "dir")),
         (
             [
                 "job",
@@ -103,6 +107,11 @@ HERE = ClusterFlags()
                 "--prefer=zone",
                 "--existing=replace",
                 "--outlives-parent",
+                "--lock-file=uv.lock",
+                "--wheelhouse=wheels",
+                "--python=3.11",
+                "--setup=make data",
+                "--setup=true",
                 "--",
                 "x",
             ],
@@ -117,6 +126,10 @@ HERE = ClusterFlags()
                 max_task_failures=3,
                 existing="replace",
                 outlives_parent=True,
+                lock_file="uv.lock",
+                wheelhouse="wheels",
+                python="3.11",
+                setup=("make data", "true"),
             ),
         ),
         (
@@ -139,6 +152,10 @@ HERE = ClusterFlags()
             ["job", "logs", "run-7", "--tail", "5", "--since", "10m"],
             JobLogs(HERE, "run-7", tail=5, since="10m"),
         ),
+        (
+            ["job", "logs", "run-7", "--grep", "a.b", "--stream", "stderr", "--stream", "system"],
+            JobLogs(HERE, "run-7", grep="a.b", stream=("stderr", "system")),
+        ),
         (["job", "cancel", "/ann/run-7"], JobCancel(HERE, "/ann/run-7")),
         (["job", "explain", "run-7"], JobExplain(HERE, "run-7")),
         (["cluster", "status", "--state-dir", "/s"], ClusterStatus(ClusterFlags(state_dir="/s"))),
@@ -148,6 +165,8 @@ HERE = ClusterFlags()
             ClusterStatus(ClusterFlags(address="a:1", state_dir="/s")),
         ),
         (["cluster", "stop"], ClusterStop(HERE)),
+        (["cluster", "drain", "cpu-1/vm-0"], ClusterDrain(HERE, "cpu-1/vm-0")),
+        (["cluster", "undrain", "cpu-1/vm-0"], ClusterUndrain(HERE, "cpu-1/vm-0")),
         (["cluster", "backup"], ClusterBackup(HERE)),
         (
             ["cluster", "restore", "x.db", "--state-dir=/s"],

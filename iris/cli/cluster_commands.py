@@ -1,14 +1,23 @@
-"""`iris cluster status`, `stop`, `backup` and `restore`."""
+"""`iris cluster status`, `stop`, `drain`, `undrain`, `backup` and `restore`."""
 
 import asyncio
 
-from iris.cli.arguments import ClusterBackup, ClusterRestore, ClusterStatus, ClusterStop
+from iris.cli.arguments import (
+    ClusterBackup,
+    ClusterDrain,
+    ClusterRestore,
+    ClusterStatus,
+    ClusterStop,
+    ClusterUndrain,
+)
 from iris.cli.context import Context
 from iris.cli.find_cluster import find_cluster, find_state_folder, find_stopped
 from iris.cli.tables import cluster_details
+from iris.cli.wording import plural
 from iris.client import Client
 from iris.lifecycle.cluster_manager import ClusterManager
 from iris.lifecycle.restore import restore_back_up
+from iris.model.ids import WorkerId
 from iris.model.resources import format_bytes
 
 
@@ -31,6 +40,21 @@ async def stop_cluster(flags: ClusterStop, context: Context) -> int:
     context.terminal.note(
         f"{cluster.name} has stopped; its jobs and logs are kept in {folder.path}"
     )
+    return 0
+
+
+async def drain_worker(
+    flags: ClusterDrain | ClusterUndrain, context: Context, *, drain: bool
+) -> int:
+    """Has a worker take no new tasks, or take tasks again."""
+    cluster = await find_cluster(flags.cluster, context)
+    async with Client.connect(cluster.address, cluster.token) as client:
+        worker = await client.drain_worker(WorkerId(flags.worker), drain=drain)
+    tasks = plural(worker.attempts, "task")
+    if drain:
+        context.terminal.note(f"{flags.worker} takes no new tasks; it still has {tasks}")
+    else:
+        context.terminal.note(f"{flags.worker} is {worker.state}; it has {tasks}")
     return 0
 
 

@@ -2,6 +2,7 @@
 
 import argparse
 
+from iris.client import LogStream
 from iris.model.job import ExistingJobPolicy
 from iris.model.priority import PriorityBand
 
@@ -136,6 +137,33 @@ def add_job_flags(parser: argparse.ArgumentParser) -> None:
     program.add_argument(
         "--detach", action="store_true", help="print the job's id and leave it running"
     )
+    _add_environment_flags(parser.add_argument_group("what is made ready before it runs"))
+
+
+def _add_environment_flags(environment: argparse._ArgumentGroup) -> None:
+    environment.add_argument(
+        "--lock-file",
+        metavar="FILE",
+        help="install what this file of the bundle pins: a requirements file with hashes, or a uv.lock; "
+        "workers do it once for each such file",
+    )
+    environment.add_argument(
+        "--wheelhouse",
+        metavar="DIR",
+        help="folder of the bundle with the wheels (default: uv's index on the worker)",
+    )
+    environment.add_argument(
+        "--python",
+        metavar="VERSION",
+        help="e.g. 3.11; the machine must have it (default: the one that the worker runs on)",
+    )
+    environment.add_argument(
+        "--setup",
+        action="append",
+        default=[],
+        metavar="COMMAND",
+        help="a command line run before it, in its folder; repeatable",
+    )
 
 
 def _add_order_flags(order: argparse._ArgumentGroup) -> None:
@@ -154,6 +182,11 @@ def _add_order_flags(order: argparse._ArgumentGroup) -> None:
         "--timeout",
         metavar="TIME",
         help="stop it so long after its first task was placed, e.g. 2h (default: never)",
+    )
+    order.add_argument(
+        "--task-timeout",
+        metavar="TIME",
+        help="stop a task that has run for so long, as failed, e.g. 30m (default: never)",
     )
     order.add_argument(
         "--existing",
@@ -190,10 +223,23 @@ def add_logs_flags(parser: argparse.ArgumentParser) -> None:
         type=_positive,
         default=0,
         metavar="N",
-        help="only the last N lines of each attempt",
+        help="only the last N lines, of those that match, of each attempt",
     )
     parser.add_argument(
         "--since", metavar="WHEN", help="only lines since then: 10m (ago), or 2026-01-31T08:00:00Z"
+    )
+    parser.add_argument(
+        "--grep",
+        default="",
+        metavar="REGEX",
+        help="only lines with this in their first 4 KiB, e.g. 'step 1[0-9]+: loss'",
+    )
+    parser.add_argument(
+        "--stream",
+        action="append",
+        default=[],
+        choices=[stream.value for stream in LogStream],
+        help="only lines of this stream; repeatable",
     )
 
 

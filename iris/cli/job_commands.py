@@ -11,7 +11,7 @@ from iris.cli.follow import line_prefix
 from iris.cli.names import resolve, resolve_job
 from iris.cli.run_job import explanation
 from iris.cli.tables import job_details, job_table
-from iris.client import Client
+from iris.client import Client, LogStream
 from iris.config.quantities import parse_duration
 from iris.model.errors import InvalidArgument
 from iris.model.ids import parse_job_or_task_id
@@ -54,7 +54,14 @@ async def show_logs(flags: JobLogs, context: Context) -> int:
     async with Client.connect(cluster.address, cluster.token) as client:
         tasks = 1 if task is not None else (await client.get(job_id, max_tasks=1)).spec.replicas
         async with aclosing(
-            client.tail_logs(target, follow=flags.follow, tail=flags.tail, since=since)
+            client.tail_logs(
+                target,
+                follow=flags.follow,
+                tail=flags.tail,
+                since=since,
+                grep=flags.grep,
+                streams=[LogStream(stream) for stream in flags.stream],
+            )
         ) as lines:
             async for line in lines:
                 context.terminal.log_line(line, line_prefix(line, tasks))

@@ -9,6 +9,7 @@ from iris.cli.arguments import JobRun
 from iris.cli.errors import UsageError
 from iris.config.quantities import parse_cpu, parse_duration, parse_size
 from iris.model.constraints import Constraint, ConstraintOp
+from iris.model.environment import EnvironmentSpec
 from iris.model.errors import InvalidArgument
 from iris.model.fleet import ATTRIBUTE_TPU_NAME
 from iris.model.job import (
@@ -84,6 +85,21 @@ def _job_spec(flags: JobRun) -> JobSpec:
         ),
         timeout=_flag("--timeout", parse_duration, flags.timeout, None),
         outlives_parent=flags.outlives_parent,
+        task_timeout=_flag("--task-timeout", parse_duration, flags.task_timeout, None),
+        environment=_environment(flags),
+    )
+
+
+def _environment(flags: JobRun) -> EnvironmentSpec | None:
+    if not (flags.python or flags.lock_file or flags.wheelhouse or flags.setup):
+        return None
+    if flags.lock_file and flags.no_bundle:
+        raise UsageError(
+            f"--lock-file {flags.lock_file} is a file of the bundle, and --no-bundle sends none.",
+            hint="Leave out one of the two.",
+        )
+    return EnvironmentSpec(
+        flags.python or "", flags.lock_file or "", flags.wheelhouse or "", flags.setup
     )
 
 

@@ -8,6 +8,7 @@ from iris.cli.arguments import ClusterFlags, JobRun
 from iris.cli.errors import UsageError
 from iris.cli.job_spec import existing_job_policy_of, job_spec_of, parse_constraint
 from iris.model.constraints import Constraint, ConstraintOp
+from iris.model.environment import EnvironmentSpec
 from iris.model.job import ExistingJobPolicy, Gang
 from iris.model.priority import PriorityBand
 from iris.model.resources import GIB, MIB, Resources
@@ -32,6 +33,7 @@ def test_what_a_job_is_by_default() -> None:
     assert (spec.priority, spec.tolerations) == (PriorityBand.INTERACTIVE, ())
     assert (spec.scheduling_timeout, spec.timeout, spec.max_task_failures) == (None, None, 0)
     assert not spec.outlives_parent
+    assert spec.environment is None
 
 
 def test_every_flag() -> None:
@@ -53,7 +55,12 @@ def test_every_flag() -> None:
             priority="batch",
             scheduling_timeout="10m",
             timeout="2h",
+            task_timeout="30m",
             outlives_parent=True,
+            lock_file="locks/gpu.txt",
+            wheelhouse="wheels",
+            python="3.11",
+            setup=("make data", "./check.sh"),
         )
     )
     assert spec.resources == Resources(500, 2 * GIB, GIB, ports=1)
@@ -71,7 +78,11 @@ def test_every_flag() -> None:
     )
     assert spec.priority is PriorityBand.BATCH
     assert (spec.scheduling_timeout, spec.timeout) == (timedelta(minutes=10), timedelta(hours=2))
+    assert spec.task_timeout == timedelta(minutes=30)
     assert spec.outlives_parent
+    assert spec.environment == EnvironmentSpec(
+        "3.11", "locks/gpu.txt", "wheels", ("make data", "./check.sh")
+    )
     assert spec.port_names == ("http",)
     assert (spec.max_retries_failure, spec.max_retries_preemption) == (2, 0)
     assert spec.stop_grace == timedelta(seconds=90)
@@ -157,3 +168,18 @@ def test_what_is_wrong_is_said(more: dict[str, object], problem: str) -> None:
     with pytest.raises(UsageError) as caught:
         job_spec_of(flags(**more))
     assert problem in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("more", "says"),
+    [
+        ({"lock_file": "a.txt", "no_bundle": True}, "--no-bundle sends none"),
+        ({"lock_file": "../a.txt"}, "no path inside the bundle"),
+        ({"wheelhouse": "wheels"}, "no lock file"),
+        ({"python": "2.7"}, "no version of Python"),
+        ({"setup": (" ",)}, "no set-up command"),
+    ],
+)
+def test_an_environment_that_cannot_be_is_refused(more: dict[str, object], says: str) -> None:
+    with pytest.raises(UsageError, match=says):
+        job_spec_of(flags(**more))

@@ -15,14 +15,17 @@ from typing import TextIO
 from iris.cli import cluster_commands, job_commands
 from iris.cli.arguments import (
     ClusterBackup,
+    ClusterDrain,
     ClusterRestore,
     ClusterStatus,
     ClusterStop,
+    ClusterUndrain,
     Command,
     JobCancel,
     JobExplain,
     JobList,
     JobLogs,
+    JobOutput,
     JobRun,
     JobStatus,
     parse_arguments,
@@ -30,6 +33,7 @@ from iris.cli.arguments import (
 from iris.cli.context import Context
 from iris.cli.errors import UsageError, first_error
 from iris.cli.outcome import INTERRUPTED, SIGNAL_BASE
+from iris.cli.output import fetch_output
 from iris.cli.run_job import run_job
 from iris.cli.terminal import Terminal
 from iris.host.clock import SystemClock
@@ -98,18 +102,30 @@ async def _carry_out(command: Command, context: Context) -> int:
             return await job_commands.cancel_job(command, context)
         case JobExplain():
             return await job_commands.explain(command, context)
+        case JobOutput():
+            return await fetch_output(command, context)
         case _:
             return await _carry_out_on_cluster(command, context)
 
 
 async def _carry_out_on_cluster(
-    command: ClusterStatus | ClusterStop | ClusterBackup | ClusterRestore, context: Context
+    command: ClusterStatus
+    | ClusterStop
+    | ClusterDrain
+    | ClusterUndrain
+    | ClusterBackup
+    | ClusterRestore,
+    context: Context,
 ) -> int:
     match command:
         case ClusterStatus():
             return await cluster_commands.show_status(command, context)
         case ClusterStop():
             return await cluster_commands.stop_cluster(command, context)
+        case ClusterDrain():
+            return await cluster_commands.drain_worker(command, context, drain=True)
+        case ClusterUndrain():
+            return await cluster_commands.drain_worker(command, context, drain=False)
         case ClusterBackup():
             return await cluster_commands.back_up_cluster(command, context)
         case ClusterRestore():

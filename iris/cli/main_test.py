@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from iris_proto import cluster_pb2, job_pb2
 
+from iris.bundle import pack_directory
 from iris.cli.fake_person import FakePerson
 from iris.cli.main import run_command_line
 from iris.client.fake_controller import TOKEN, FakeController
@@ -206,6 +207,15 @@ def test_logs_of_a_job_by_its_bare_name(person: FakePerson, controller: RunningC
     assert requests[1].HasField("since")
 
 
+def test_logs_by_pattern_and_stream(person: FakePerson, controller: RunningController) -> None:
+    controller.put(a_job())
+    line = ["job", "logs", "train", "--grep", "loss=[0-9]", "--stream", "stderr"]
+    assert iris(person, controller, *line) == 0
+    (request,) = controller.fake.requests["TailLogs"]
+    assert (request.grep, list(request.streams)) == ("loss=[0-9]", [job_pb2.STDERR])
+    assert iris(person, controller, "job", "logs", "train", "--stream", "stdin") == 2
+
+
 def test_a_job_that_is_not_there(person: FakePerson, controller: RunningController) -> None:
     assert iris(person, controller, "job", "logs", "train") == 1
     assert person.stderr.splitlines()[0] == "iris: There is no job /ann/train."
@@ -239,6 +249,39 @@ def test_cluster_status(person: FakePerson, controller: RunningController) -> No
     assert "machine  2 cores (nothing taken)" in person.stdout
     assert "4 VMs (v5litepod-16)" in person.stdout
     assert "bought tpu-1 for /ann/train" in person.stdout
+
+
+def test_cluster_status_says_which_workers_take_no_work(
+    person: FakePerson, controller: RunningController
+) -> None:
+    for name in ("w1", "w2", "w3", "w4"):
+        controller.fake.status.workers.add(worker_id=name, connected=name != "w4")
+    workers = controller.fake.status.workers
+    workers[1].problems.add(check="disk", text="120 MiB free, needs 1 GiB")
+    workers[2].draining = True
+    assert iris(person, controller, "cluster", "status") == 0
+    text = " ".join(person.stdout.split())
+    for line in (
+        "w1 connected",
+        "w2 unhealthy: disk: 120 MiB free, needs 1 GiB",
+        "w3 draining",
+        "w4 silent",
+    ):
+        assert line in text
+
+
+def test_a_worker_is_drained_and_takes_work_again(
+    person: FakePerson, controller: RunningController
+) -> None:
+    worker = controller.fake.status.workers.add(worker_id="w1", connected=True, attempts=1)
+    assert iris(person, controller, "cluster", "drain", "w1") == 0
+    assert worker.draining
+    assert person.stderr == "iris: w1 takes no new tasks; it still has 1 task\n"
+    assert iris(person, controller, "cluster", "undrain", "w1") == 0
+    assert not worker.draining
+    assert person.stderr.splitlines()[-1] == "iris: w1 is connected; it has 1 task"
+    assert iris(person, controller, "cluster", "drain", "w9") == 1
+    assert "There is no worker w9" in person.stderr
 
 
 def test_backup_prints_where_it_is(person: FakePerson, controller: RunningController) -> None:
@@ -313,3 +356,34 @@ def test_a_reader_that_goes_away_is_no_error(tmp_path: Path) -> None:
     )
     os.close(writer)
     assert (done.returncode, done.stderr) == (141, b"")
+
+
+def test_an_output_is_fetched(person: FakePerson, controller: RunningController) -> None:
+    folder = person.context.folder / "model"
+    folder.mkdir()
+    (folder / "weights").write_text("1 2 3")
+    archive = person.context.folder / "archive"
+    with archive.open("wb") as out:
+        digest = pack_directory(folder, out).digest
+    controller.fake.bundles[digest] = archive.read_bytes()
+    output = job_pb2.TaskOutput(name="model", digest=digest, bytes=2048)
+    controller.fake.outputs["/ann/train/0", "model"] = output
+    assert iris(person, controller, "job", "output", "train/0", "model", "fetched") == 0
+    assert (person.context.folder / "fetched" / "weights").read_text() == "1 2 3"
+    assert "model of /ann/train/0 is in" in person.stderr
+    assert "2 KiB packed" in person.stderr
+    assert iris(person, controller, "job", "output", "train", "model", "again") == 2
+    assert "Its first task is train/0" in person.stderr
+    assert iris(person, controller, "job", "output", "train/0", "model", "no/where") == 2
+    assert "is no folder" in person.stderr
+
+
+def test_what_a_task_published_is_shown(person: FakePerson, controller: RunningController) -> None:
+    job = a_job()
+    job.tasks[0].attempts[0].outputs.add(name="model", digest="sha256:" + "0" * 64, bytes=2048)
+    controller.put(job)
+    controller.fake.explanations[job.job_id] = job_pb2.JobExplanation(
+        job_id=job.job_id, state=job.state, band=job_pb2.INTERACTIVE
+    )
+    assert iris(person, controller, "job", "status", "train") == 0
+    assert "outputs model" in person.stdout

@@ -12,17 +12,25 @@ from iris.cli.explain import why_lines
 from iris.cli.progress import counts_text, state_text, task_detail
 from iris.cli.wording import (
     STATE_STYLES,
-    command_text,
     describe_end,
+    entrypoint_text,
     further_cause,
     how_long,
     job_duration,
     plural,
     printable,
 )
-from iris.client import ClusterView, ExplanationView, JobView, ScaleGroupView, TaskView
+from iris.client import (
+    ClusterView,
+    ExplanationView,
+    JobView,
+    ScaleGroupView,
+    TaskView,
+    WorkerView,
+)
 from iris.config.quantities import format_duration
 from iris.model.constraints import preferred, required
+from iris.model.health import problems_text
 from iris.model.job import JobSpec
 from iris.model.resources import Resources
 
@@ -42,7 +50,7 @@ def job_table(jobs: Sequence[JobView], now: datetime) -> Table:
             f"{how_long(now - job.submitted_at)} ago" if job.submitted_at else "",
             how_long(ran) if ran is not None else "",
             Text(
-                command_text(job.spec.entrypoint.argv),
+                entrypoint_text(job.spec.entrypoint),
                 style="dim",
                 no_wrap=True,
                 overflow="ellipsis",
@@ -58,7 +66,7 @@ def job_details(job: JobView, why: ExplanationView, now: datetime) -> list[Rende
     facts = [
         ("job", Text(job.job_id, style="bold")),
         ("state", Text(job.state.value, style=STATE_STYLES[job.state])),
-        ("command", Text(command_text(spec.entrypoint.argv))),
+        ("command", Text(entrypoint_text(spec.entrypoint))),
         ("each task", Text(str(spec.resources))),
         ("gang by", Text(spec.gang.group_by if spec.gang else "")),
         *_placing_facts(spec),
@@ -94,6 +102,7 @@ def _placing_facts(spec: JobSpec) -> list[tuple[str, Text]]:
         for name, limit in (
             ("scheduling timeout", spec.scheduling_timeout),
             ("timeout", spec.timeout),
+            ("timeout of a task", spec.task_timeout),
         )
         if limit is not None
     ]
@@ -128,6 +137,9 @@ def _task_row(task: TaskView, now: datetime) -> list[RenderableType]:
         detail = describe_end(attempt) + (f": {cause}" if cause else "")
     if task.pending is not None and not task.state.is_active and not task.state.is_terminal:
         detail = f"{task.pending.summary()} (attempt {attempt.number + 1} {describe_end(attempt)})"
+    if attempt.outputs:
+        names = "outputs " + ", ".join(output.name for output in attempt.outputs)
+        detail = f"{detail}; {names}" if detail else names
     return [
         str(task.index),
         state_text(task.state),
@@ -153,11 +165,10 @@ def cluster_details(cluster: ClusterView, address: str, now: datetime) -> list[R
     if cluster.workers:
         workers = _table("WORKER", "GROUP", "STATE", "TASKS", "FREE", "SEEN")
         for worker in cluster.workers:
-            state = "draining" if worker.draining else "connected" if worker.connected else "silent"
             workers.add_row(
                 worker.worker_id,
                 worker.scale_group,
-                Text(state, style="green" if state == "connected" else "yellow"),
+                _worker_state(worker),
                 str(worker.attempts),
                 str(worker.free),
                 f"{how_long(now - worker.last_seen)} ago" if worker.last_seen else "",
@@ -171,6 +182,13 @@ def cluster_details(cluster: ClusterView, address: str, now: datetime) -> list[R
             text = f"{what} ({decision.reason}): {decision.summary}"
             parts.append(Text.assemble((f"  {ago:>14}  ", "dim"), text))
     return parts
+
+
+def _worker_state(worker: WorkerView) -> Text:
+    """`unhealthy: disk: 120 MiB free, needs 1 GiB`."""
+    why = f": {problems_text(worker.problems)}" if worker.problems else ""
+    style = "green" if worker.state == "connected" else "yellow"
+    return Text(printable(f"{worker.state}{why}"), style=style)
 
 
 def group_table(groups: Sequence[ScaleGroupView]) -> Table:

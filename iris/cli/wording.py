@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from iris.client.views import AttemptView, JobView
+from iris.model.job import Entrypoint
 from iris.model.pending import PendingCode, PendingReason
 from iris.model.states import JobState, TaskState
 
@@ -131,3 +132,10 @@ def printable(text: str) -> str:
 def command_text(argv: Sequence[str]) -> str:
     """A job's command in one line, as it could be typed."""
     return printable(shlex.join(argv)).replace("\n", "\\n").replace("\t", "\\t")
+
+
+def entrypoint_text(entrypoint: Entrypoint) -> str:
+    """What a job runs, in one line: its command, or `callable train.main`."""
+    if entrypoint.callable is not None:
+        return printable(entrypoint.program)
+    return command_text(entrypoint.argv)

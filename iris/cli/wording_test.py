@@ -9,12 +9,15 @@ from iris.cli.wording import (
     brief,
     command_text,
     describe_end,
+    entrypoint_text,
     further_cause,
     how_long,
     plural,
     printable,
     signal_name,
 )
+from iris.model.callables import CallableEntrypoint
+from iris.model.job import Entrypoint
 from iris.model.pending import PendingCode, PendingReason
 from iris.model.states import TaskState
 
@@ -79,3 +82,9 @@ def test_what_would_command_a_terminal_is_shown_and_not_done() -> None:
 def test_a_command_is_one_line_as_it_could_be_typed() -> None:
     assert command_text(("python3", "a b.py")) == "python3 'a b.py'"
     assert "\n" not in command_text(("echo", "one\ntwo"))
+
+
+def test_a_function_is_shown_by_its_name() -> None:
+    called = CallableEntrypoint(b"", "3.11", "train.main")
+    assert entrypoint_text(Entrypoint(callable=called)) == "callable train.main"
+    assert entrypoint_text(Entrypoint(("echo", "a b"))) == "echo 'a b'"

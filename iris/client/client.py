@@ -2,21 +2,18 @@
 
 import asyncio
 import random
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Collection
 from contextlib import aclosing, asynccontextmanager
-from dataclasses import dataclass
 from datetime import datetime, timedelta
-from pathlib import Path
-from typing import Any, BinaryIO, TypeVar
+from typing import Any, TypeVar
 
-import grpc.aio
-from iris_proto import controller_pb2, controller_pb2_grpc
+from iris_proto import controller_pb2
 
-from iris.bundle import BundleInfo
-from iris.client.bundles import measure, opened, packed, upload_requests
+from iris.client.caller import ClientOptions
 from iris.client.calls import call_errors
 from iris.client.log_positions import LogPositions
-from iris.client.retry import Jitter, Patience, call_with_retries
+from iris.client.published_calls import PublishedCalls
+from iris.client.retry import Jitter
 from iris.client.streams import read_through_breaks
 from iris.client.views import (
     BackUpView,
@@ -26,20 +23,23 @@ from iris.client.views import (
     JobView,
     Launched,
     LogLine,
-    UploadedBundle,
+    LogStream,
+    WorkerView,
 )
 from iris.client.views_from_proto import (
+    LOG_STREAMS,
     back_up_view,
     cluster_view,
     explanation_view,
     health_view,
     job_view,
     log_lines,
+    worker_view,
 )
 from iris.host.clock import Clock, SystemClock
 from iris.host.ids import IdSource, RandomIds
 from iris.model.errors import DeadlineExceeded
-from iris.model.ids import JobId, parse_job_id, parse_job_or_task_id
+from iris.model.ids import JobId, WorkerId, parse_job_id, parse_job_or_task_id
 from iris.model.job import ExistingJobPolicy, JobSpec
 from iris.rpc.channels import open_channel
 from iris.rpc.convert_job import EXISTING_JOB_POLICIES, job_spec_to_proto
@@ -50,33 +50,12 @@ T = TypeVar("T")
 _PAGE = 500
 
 
-@dataclass(frozen=True, slots=True)
-class ClientOptions:
-    """How long a client waits for what.
-
-    Attributes:
-        call_timeout: For one attempt of a call.
-        retry_for: For all attempts of a call together, while the controller cannot be reached.
-        reconnect_for: How long a broken stream is begun anew before it is given up.
-        stream_timeout: After this long a stream is begun anew in any case; nobody notices.
-        transfer_timeout: For sending a bundle, and for a back-up.
-        replace_timeout: For launching a job that takes the place of one, which has to end first.
-    """
-
-    call_timeout: timedelta = timedelta(seconds=10)
-    retry_for: timedelta = timedelta(seconds=30)
-    reconnect_for: timedelta = timedelta(seconds=60)
-    stream_timeout: timedelta = timedelta(minutes=10)
-    transfer_timeout: timedelta = timedelta(minutes=15)
-    replace_timeout: timedelta = timedelta(minutes=5)
-
-
 _DEFAULT_OPTIONS = ClientOptions()
 _SYSTEM_CLOCK = SystemClock()
 _RANDOM_IDS = RandomIds()
 
 
-class Client:
+class Client(PublishedCalls):
     """One cluster, over one connection. Use on the event loop it was connected on; any number of
     calls at once.
 
@@ -84,24 +63,6 @@ class Client:
     ClientOptions). Every call raises IrisError: Unauthenticated for a wrong token, NotFound,
     Unavailable and so on, each with a hint.
     """
-
-    def __init__(
-        self,
-        channel: grpc.aio.Channel,
-        address: str,
-        options: ClientOptions,
-        clock: Clock,
-        jitter: Jitter,
-        ids: IdSource,
-    ) -> None:
-        """See `connect`."""
-        self.address = address
-        self._jobs: Any = controller_pb2_grpc.ControllerServiceStub(channel)
-        self._bundles: Any = controller_pb2_grpc.BundleServiceStub(channel)
-        self._options = options
-        self._clock = clock
-        self._jitter = jitter
-        self._ids = ids
 
     @classmethod
     @asynccontextmanager
@@ -249,17 +210,26 @@ class Client:
         follow: bool = False,
         tail: int = 0,
         since: datetime | None = None,
+        grep: str = "",
+        streams: Collection[LogStream] = (),
     ) -> AsyncGenerator[LogLine, None]:
         """Log lines of a job's or a task's attempts, each attempt's in order; none twice, and none
-        left out.
+        left out that was asked for. Where the cluster has dropped lines that were too many to keep,
+        a SYSTEM line says how many.
 
         Close it (`contextlib.aclosing`) when leaving early.
 
         Args:
             follow: Until the job has ended and all of it was said; survives the controller's
                 restart.
-            tail: Begin with the last N lines of each attempt; 0 begins with the first.
+            tail: Begin with the last N lines of each attempt, of those that match; 0 begins with
+                the first.
             since: Only lines at or after this time.
+            grep: Only lines in whose first 4 KiB this regular expression is found (Python's syntax,
+                on bytes; see controller.proto for its bounds). Empty: all.
+            streams: Only lines of these; empty: all.
+
+        Raises InvalidArgument for a pattern that is wrong, with the position, or not taken.
         """
         parse_job_or_task_id(job_or_task)
         positions = LogPositions()
@@ -269,7 +239,12 @@ class Client:
             # known by its position.
             lines = 0 if len(positions) else tail
             request = controller_pb2.TailLogsRequest(
-                id=job_or_task, follow=follow, tail=lines, since=timestamp_to_proto(since)
+                id=job_or_task,
+                follow=follow,
+                tail=lines,
+                since=timestamp_to_proto(since),
+                grep=grep,
+                streams=[LOG_STREAMS.to_proto(stream) for stream in streams],
             )
             return self._jobs.TailLogs(request, timeout=seconds)
 
@@ -292,6 +267,13 @@ class Client:
         answer = await self._call("GetClusterStatus", self._jobs.GetClusterStatus, request)
         return cluster_view(answer)
 
+    async def drain_worker(self, worker_id: WorkerId, *, drain: bool = True) -> WorkerView:
+        """Has a worker take no new work, or (`drain=False`) take work again; what runs there goes
+        on. The worker as it is then. Raises NotFound.
+        """
+        request = controller_pb2.DrainWorkerRequest(worker_id=worker_id, drain=drain)
+        return worker_view(await self._call("DrainWorker", self._jobs.DrainWorker, request))
+
     async def back_up(self) -> BackUpView:
         """Has the controller write a consistent copy of its database into its state folder, while
         it runs. A call that is made again after a break leaves two.
@@ -313,82 +295,6 @@ class Client:
             )
         return health_view(answer)
 
-    async def upload_bundle(
-        self, folder: Path, *, measured: Callable[[BundleInfo], None] | None = None
-    ) -> UploadedBundle:
-        """Makes sure that the cluster has the folder as it is now; nothing is sent if it has the
-        same content already.
-
-        Raises InvalidArgument for what cannot be packed, naming the file.
-
-        Args:
-            measured: Told what the bundle is before it is packed and sent.
-        """
-        info = await measure(folder)
-        if measured is not None:
-            measured(info)
-        if await self._has_bundle(info.digest):
-            return _uploaded(info, sent=False)
-        async with packed(folder) as (archive, info):
-            return await self._send_bundle(archive, info)
-
-    async def upload_archive(self, path: Path) -> UploadedBundle:
-        """Makes sure that the cluster has a bundle that was packed before. Raises InvalidArgument
-        if it is none.
-        """
-        async with opened(path) as (archive, info):
-            if await self._has_bundle(info.digest):
-                return _uploaded(info, sent=False)
-            return await self._send_bundle(archive, info)
-
-    async def _has_bundle(self, digest: str) -> bool:
-        request = controller_pb2.HasBundleRequest(digest=digest)
-        answer = await self._call("HasBundle", self._bundles.HasBundle, request)
-        return bool(answer.present)
-
-    async def _send_bundle(self, archive: BinaryIO, info: BundleInfo) -> UploadedBundle:
-        within = self._options.transfer_timeout
-
-        def upload(_: object, timeout: float) -> Awaitable[Any]:
-            return self._bundles.UploadBundle(
-                upload_requests(archive, info.digest), timeout=timeout
-            )
-
-        await self._call("UploadBundle", upload, None, within=within, each_within=within)
-        return _uploaded(info, sent=True)
-
-    async def _call(
-        self,
-        name: str,
-        method: Callable[..., Awaitable[T]],
-        request: object,
-        *,
-        within: timedelta | None = None,
-        each_within: timedelta | None = None,
-    ) -> T:
-        """Makes an idempotent call as often as it takes. `name` is for errors."""
-        doing = self._doing(name)
-
-        async def once(left: float) -> T:
-            with call_errors(doing):
-                return await method(request, timeout=left)
-
-        return await call_with_retries(
-            once,
-            within=(within or self._options.retry_for).total_seconds(),
-            each_within=(each_within or self._options.call_timeout).total_seconds(),
-            clock=self._clock,
-            jitter=self._jitter,
-        )
-
-    def _doing(self, call: str) -> str:
-        return f"{call} at {self.address}"
-
-    def _patience(self) -> Patience:
-        return Patience(
-            self._options.reconnect_for.total_seconds(), clock=self._clock, jitter=self._jitter
-        )
-
 
 async def _never() -> bool:
     return False
@@ -396,7 +302,3 @@ async def _never() -> bool:
 
 async def _always() -> bool:
     return True
-
-
-def _uploaded(info: BundleInfo, *, sent: bool) -> UploadedBundle:
-    return UploadedBundle(info.digest, info.entries, info.content_bytes, sent)

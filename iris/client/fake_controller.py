@@ -24,6 +24,7 @@ Context = grpc.aio.ServicerContext[Any, Any]
 TOKEN = "the-token-of-the-test"
 # Lines in one message, so that few lines already make several messages.
 _LINES_PER_MESSAGE = 2
+_BYTES_PER_MESSAGE = 100
 _TERMINAL = {
     job_pb2.JOB_SUCCEEDED,
     job_pb2.JOB_FAILED,
@@ -49,6 +50,7 @@ class FakeController(
 
     Attributes:
         logs: (task id, attempt) -> all lines so far.
+        outputs: (task id, or the attempt that published it; name) -> what was published.
         requests: Method -> what was asked, in order.
         cuts: Method -> (messages that are still sent, how it then fails), one for each of the next
             calls.
@@ -56,11 +58,13 @@ class FakeController(
     """
 
     jobs: dict[str, job_pb2.JobStatus] = field(default_factory=dict)
-    logs: dict[tuple[str, int], list[job_pb2.LogLine]] = field(
+    logs: dict[tuple[str, int], list[job_pb2.LogRun]] = field(
         default_factory=lambda: defaultdict(list)
     )
     explanations: dict[str, job_pb2.JobExplanation] = field(default_factory=dict)
     bundles: dict[str, bytes] = field(default_factory=dict)
+    endpoints: list[job_pb2.Endpoint] = field(default_factory=list)
+    outputs: dict[tuple[str, str], job_pb2.TaskOutput] = field(default_factory=dict)
     status: cluster_pb2.ClusterStatus = field(default_factory=cluster_pb2.ClusterStatus)
     requests: dict[str, list[Any]] = field(default_factory=lambda: defaultdict(list))
     cuts: dict[str, list[tuple[int, Cut]]] = field(default_factory=lambda: defaultdict(list))
@@ -107,7 +111,7 @@ class FakeController(
         """A task writes lines."""
         log = self.logs[task_id, attempt]
         log.extend(
-            job_pb2.LogLine(
+            job_pb2.LogRun(
                 time_ns=(len(log) + n) * 1_000_000_000, stream=stream, text=line.encode()
             )
             for n, line in enumerate(lines)
@@ -179,6 +183,16 @@ class FakeController(
             counts=job.counts,
             error=job.error,
         )
+
+    async def DrainWorker(
+        self, request: controller_pb2.DrainWorkerRequest, context: Context
+    ) -> cluster_pb2.WorkerStatus:
+        await self._begin("DrainWorker", request, context)
+        for worker in self.status.workers:
+            if worker.worker_id == request.worker_id:
+                worker.draining = request.drain
+                return worker
+        raise NotFound(f"There is no worker {request.worker_id}.")
 
     async def BackUp(
         self, request: controller_pb2.BackUpRequest, context: Context
@@ -262,7 +276,7 @@ class FakeController(
                 first = sent.get(key, max(0, len(lines) - request.tail) if request.tail else 0)
                 while part := lines[first : first + _LINES_PER_MESSAGE]:
                     yield controller_pb2.TailLogsResponse(
-                        task_id=key[0], attempt=key[1], first_index=first, lines=part
+                        task_id=key[0], attempt=key[1], first_index=first, runs=part
                     )
                     first += len(part)
                 sent[key] = first
@@ -309,3 +323,58 @@ class FakeController(
         archive = b"".join(part.chunk for part in parts)
         self.bundles[parts[0].digest] = archive
         return controller_pb2.UploadBundleResponse(archive_bytes=len(archive))
+
+    async def DownloadBundle(
+        self, request: controller_pb2.DownloadBundleRequest, context: Context
+    ) -> AsyncIterator[controller_pb2.DownloadBundleResponse]:
+        parts = self._download(request)
+        async for message in self._with_cuts("DownloadBundle", request, context, parts):
+            yield message
+
+    async def _download(
+        self, request: controller_pb2.DownloadBundleRequest
+    ) -> AsyncIterator[controller_pb2.DownloadBundleResponse]:
+        archive = self.bundles[request.digest]
+        for start in range(request.offset, len(archive), _BYTES_PER_MESSAGE):
+            yield controller_pb2.DownloadBundleResponse(
+                chunk=archive[start : start + _BYTES_PER_MESSAGE]
+            )
+
+    async def PublishOutput(
+        self, request: controller_pb2.PublishOutputRequest, context: Context
+    ) -> job_pb2.TaskOutput:
+        await self._begin("PublishOutput", request, context)
+        size = len(self.bundles[request.digest])
+        output = job_pb2.TaskOutput(name=request.name, digest=request.digest, bytes=size)
+        self.outputs[request.attempt_uid, request.name] = output
+        return output
+
+    async def GetOutput(
+        self, request: controller_pb2.GetOutputRequest, context: Context
+    ) -> job_pb2.TaskOutput:
+        await self._begin("GetOutput", request, context)
+        if (request.task_id, request.name) not in self.outputs:
+            raise NotFound(f"{request.task_id} has published no output {request.name!r}.")
+        return self.outputs[request.task_id, request.name]
+
+    async def RegisterEndpoint(
+        self, request: controller_pb2.RegisterEndpointRequest, context: Context
+    ) -> job_pb2.Endpoint:
+        await self._begin("RegisterEndpoint", request, context)
+        endpoint = job_pb2.Endpoint(
+            name=f"/ann/train/{request.name}",
+            address=request.address,
+            metadata=request.metadata,
+            task_id="/ann/train/0",
+            attempt_uid=request.attempt_uid,
+        )
+        self.endpoints.append(endpoint)
+        return endpoint
+
+    async def ListEndpoints(
+        self, request: controller_pb2.ListEndpointsRequest, context: Context
+    ) -> controller_pb2.ListEndpointsResponse:
+        await self._begin("ListEndpoints", request, context)
+        return controller_pb2.ListEndpointsResponse(
+            endpoints=[one for one in self.endpoints if one.name.startswith(request.prefix)]
+        )

@@ -18,10 +18,12 @@ class LogPositions:
         return len(self._next)
 
     def take_new(self, lines: Sequence[LogLine]) -> Sequence[LogLine]:
-        """Those of one chunk (consecutive lines of one attempt) that were not taken before."""
+        """Those of one message (lines of one attempt, in order) that were not taken before."""
         if not lines:
             return lines
         attempt = (lines[0].task_id, lines[0].attempt)
-        had = max(0, self._next.get(attempt, 0) - lines[0].index)
-        self._next[attempt] = max(self._next.get(attempt, 0), lines[-1].index + 1)
-        return lines[had:]
+        next_index = self._next.get(attempt, 0)
+        self._next[attempt] = max(next_index, lines[-1].index + 1)
+        if lines[0].index >= next_index:
+            return lines
+        return [line for line in lines if line.index >= next_index]

@@ -51,3 +51,11 @@ def test_streams_that_begin_anew_anywhere(breaks: list[tuple[int, int]]) -> None
         start = max(0, len(had) - back)
         had += taken(positions, lines(0, start, start + length))
     assert had == list(range(len(had)))
+
+
+def test_lines_between_which_some_were_not_asked_for() -> None:
+    positions = LogPositions()
+    sparse = lines(0, 3, 5) + lines(0, 8, 9)
+    assert taken(positions, sparse) == [3, 4, 8]
+    assert taken(positions, lines(0, 0, 2) + lines(0, 8, 10)) == [9]
+    assert taken(positions, sparse) == []

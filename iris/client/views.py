@@ -2,11 +2,13 @@
 aware, in UTC.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
 from iris.model.fleet import Slice
+from iris.model.health import HealthProblem
 from iris.model.ids import AttemptUid, JobId, SliceId, TaskId, WorkerId
 from iris.model.job import JobSpec
 from iris.model.pending import PendingReason
@@ -23,6 +25,27 @@ class UsageView:
     memory_bytes: int
     peak_memory_bytes: int
     processes: int
+    disk_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class OutputView:
+    """A folder that a task has published. `size_bytes` is that of the bundle's archive."""
+
+    name: str
+    digest: str
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointView:
+    """Where a task that runs can be reached. `name` is `<job>/<name>`; tasks may share one."""
+
+    name: str
+    address: str
+    metadata: Mapping[str, str]
+    task_id: TaskId
+    attempt_uid: AttemptUid
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +74,7 @@ class AttemptView:
     logs_complete: bool = True
     ports: tuple[tuple[str, int], ...] = ()
     stop_reason: str = ""
+    outputs: tuple[OutputView, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,7 +235,7 @@ class ScaleGroupView:
 
 @dataclass(frozen=True, slots=True)
 class WorkerView:
-    """One worker. `isolation` says how it contains its tasks."""
+    """One worker. `isolation` says how it contains its tasks, `problems` why it is not well."""
 
     worker_id: WorkerId
     incarnation_id: str
@@ -225,6 +249,16 @@ class WorkerView:
     attempts: int = 0
     last_seen: datetime | None = None
     isolation: str = ""
+    problems: tuple[HealthProblem, ...] = ()
+
+    @property
+    def state(self) -> str:
+        """In one word: whether it takes work and, if not, why."""
+        if self.draining:
+            return "draining"
+        if not self.connected:
+            return "silent"
+        return "unhealthy" if self.problems else "connected"
 
 
 @dataclass(frozen=True, slots=True)

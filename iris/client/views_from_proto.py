@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 from iris_proto import cluster_pb2, controller_pb2, job_pb2
 
+from iris.client.published_calls import output_view
 from iris.client.views import (
     AttemptView,
     BackUpView,
@@ -27,7 +28,7 @@ from iris.client.views import (
 from iris.model.fleet import ManagedVm, Slice
 from iris.model.ids import AttemptUid, JobId, SliceId, TaskId, WorkerId
 from iris.model.states import TaskState
-from iris.rpc.convert_fleet import VM_STATES
+from iris.rpc.convert_fleet import VM_STATES, problems_from_proto
 from iris.rpc.convert_job import (
     JOB_STATES,
     PRIORITY_BANDS,
@@ -38,7 +39,7 @@ from iris.rpc.convert_job import (
 )
 from iris.rpc.convert_values import EnumTable, timestamp_from_proto
 
-_LOG_STREAMS = EnumTable(LogStream, job_pb2.LogStream)
+LOG_STREAMS = EnumTable(LogStream, job_pb2.LogStream)
 _NO_TIME = datetime.fromtimestamp(0, UTC)
 
 
@@ -120,28 +121,35 @@ def _attempt_view(message: job_pb2.AttemptStatus) -> AttemptView:
         logs_complete=message.logs_complete,
         ports=tuple(sorted(message.ports.items())),
         stop_reason=message.stop_reason,
+        outputs=tuple(output_view(output) for output in message.outputs),
     )
 
 
 def _usage_view(message: job_pb2.Usage) -> UsageView:
     return UsageView(
-        message.cpu_seconds, message.memory_bytes, message.peak_memory_bytes, message.processes
+        message.cpu_seconds,
+        message.memory_bytes,
+        message.peak_memory_bytes,
+        message.processes,
+        message.disk_bytes,
     )
 
 
 def log_lines(message: controller_pb2.TailLogsResponse) -> tuple[LogLine, ...]:
-    """The lines of one message: consecutive ones of one attempt."""
-    return tuple(
-        LogLine(
-            task_id=TaskId(message.task_id),
-            attempt=message.attempt,
-            index=message.first_index + offset,
-            at=datetime.fromtimestamp(line.time_ns / 1e9, UTC),
-            stream=_LOG_STREAMS.from_proto(line.stream),
-            data=line.text,
-        )
-        for offset, line in enumerate(message.lines)
-    )
+    """The lines of one message, all of one attempt, in order."""
+    task, attempt, index = TaskId(message.task_id), message.attempt, message.first_index
+    lines: list[LogLine] = []
+    for run in message.runs:
+        at = datetime.fromtimestamp(run.time_ns / 1e9, UTC)
+        stream = LOG_STREAMS.from_proto(run.stream)
+        texts = run.text.split(b"\n")
+        index += run.skipped
+        lines += [
+            LogLine(task, attempt, number, at, stream, text)
+            for number, text in enumerate(texts, start=index)
+        ]
+        index += len(texts)
+    return tuple(lines)
 
 
 def cluster_view(message: cluster_pb2.ClusterStatus) -> ClusterView:
@@ -151,7 +159,7 @@ def cluster_view(message: cluster_pb2.ClusterStatus) -> ClusterView:
         version=message.version,
         started_at=timestamp_from_proto(message, "started_at"),
         groups=tuple(_group_view(group) for group in message.groups),
-        workers=tuple(_worker_view(worker) for worker in message.workers),
+        workers=tuple(worker_view(worker) for worker in message.workers),
         decisions=tuple(_decision_view(decision) for decision in message.decisions),
         machine=_budget_view(message.machine) if message.HasField("machine") else None,
         jobs_active=message.jobs_active,
@@ -195,7 +203,8 @@ def _slice(message: cluster_pb2.VmGroupStatus) -> Slice:
     )
 
 
-def _worker_view(message: cluster_pb2.WorkerStatus) -> WorkerView:
+def worker_view(message: cluster_pb2.WorkerStatus) -> WorkerView:
+    """A worker."""
     return WorkerView(
         worker_id=WorkerId(message.worker_id),
         incarnation_id=message.incarnation_id,
@@ -209,6 +218,7 @@ def _worker_view(message: cluster_pb2.WorkerStatus) -> WorkerView:
         attempts=message.attempts,
         last_seen=timestamp_from_proto(message, "last_seen"),
         isolation=message.isolation,
+        problems=problems_from_proto(message.problems),
     )
 
 

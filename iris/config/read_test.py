@@ -50,6 +50,13 @@ def test_the_least_there_can_be() -> None:
     assert config.name == "iris"
     assert config.controller_vm.local.workers == config_pb2.IN_PROCESS
     assert config.worker.inherit_env == ["PATH", "LANG", "LC_ALL", "TZ"]
+    assert config.worker.secret_env == [
+        "*TOKEN*",
+        "*SECRET*",
+        "*PASSWORD*",
+        "*API_KEY*",
+        "AWS_SECRET_ACCESS_KEY",
+    ]
     assert not config.scale_groups
 
 

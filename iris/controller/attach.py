@@ -7,16 +7,17 @@ however it does, the worker is only disconnected: it has `lost_after` to come ba
 """
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import AsyncIterator, Iterable
 from datetime import timedelta
 from functools import partial
 
-from iris_proto import worker_pb2, worker_pb2_grpc
+from iris_proto import job_pb2, worker_pb2, worker_pb2_grpc
 
 from iris.controller.convert_job import attempt_spec, observation_from_proto
 from iris.controller.held_ends import HeldEnd
-from iris.controller.log_store import LogStore, StoredLine
+from iris.controller.log_store import LogRun, LogStore, count_lines
 from iris.controller.loop import ControlLoop
 from iris.controller.options import ControllerOptions
 from iris.controller.session import Session
@@ -27,9 +28,12 @@ from iris.controller.state.machine import ControllerState
 from iris.controller.watch import WatchHub
 from iris.host.clock import Clock
 from iris.model.errors import DeadlineExceeded, InvalidArgument
+from iris.model.health import problems_text
 from iris.model.ids import AttemptUid, SliceId, WorkerId
+from iris.rpc.convert_fleet import problems_from_proto
 from iris.rpc.convert_job import resources_from_proto
-from iris.rpc.convert_values import duration_to_proto
+from iris.rpc.convert_values import duration_to_proto, timestamp_to_proto
+from iris.rpc.scopes import task_token
 
 _log = logging.getLogger(__name__)
 
@@ -70,7 +74,7 @@ class WorkerService(worker_pb2_grpc.WorkerServiceServicer):
         session = Session(
             WorkerId(hello.worker_id),
             hello.incarnation_id,
-            self._welcome,
+            self._welcome_now(),
             [AttemptUid(attempt.attempt_uid) for attempt in hello.attempts],
         )
         reader = asyncio.create_task(self._read(session, hello, requests))
@@ -101,6 +105,11 @@ class WorkerService(worker_pb2_grpc.WorkerServiceServicer):
         except Exception as error:  # noqa: BLE001 - the writer raises it as the call's outcome
             session.close(error)
 
+    def _welcome_now(self) -> worker_pb2.Welcome:
+        welcome = worker_pb2.Welcome(now=timestamp_to_proto(self._clock.now()))
+        welcome.MergeFrom(self._welcome)
+        return welcome
+
     def _heard(self, session: Session) -> None:
         self._loop.silence.heard(session.worker_id, self._clock.monotonic())
 
@@ -120,6 +129,7 @@ class WorkerService(worker_pb2_grpc.WorkerServiceServicer):
             running=tuple(one.attempt_uid for one in seen if not one.state.is_terminal),
             ended=tuple(one.attempt_uid for one in seen if one.state.is_terminal),
             jitter=self._loop.jitter(),
+            problems=problems_from_proto(hello.health.problems),
         )
         await self._loop.request(lambda _: event, session)
         _log.info("worker %s attached with %d attempts", session.worker_id, len(seen))
@@ -139,6 +149,8 @@ class WorkerService(worker_pb2_grpc.WorkerServiceServicer):
                 await self._observe(session, message.heartbeat.running)
             case "logs":
                 await self._store(session, message.logs)
+            case "health":
+                await self._note_health(session, message.health)
             case "goodbye":
                 await self._loop.tell(
                     lambda _: events.WorkerLost(
@@ -154,11 +166,24 @@ class WorkerService(worker_pb2_grpc.WorkerServiceServicer):
                 raise InvalidArgument(f"A worker's message has the body {other!r}.")
         return True
 
+    async def _note_health(self, session: Session, health: worker_pb2.WorkerHealth) -> None:
+        problems = problems_from_proto(health.problems)
+        said = problems_text(problems) or "well again"
+        _log.warning("worker %s: %s", session.worker_id, said)
+        await self._loop.tell(
+            lambda _: events.WorkerHealthChanged(
+                self._loop.now(), session.worker_id, session.incarnation_id, problems
+            )
+        )
+
     async def _observe(self, session: Session, attempts: Iterable[worker_pb2.Observation]) -> None:
         for attempt in attempts:
             seen = _observation(attempt)
-            if seen.state.is_terminal and await self._waits_for_logs(session, attempt, seen):
-                continue
+            if seen.state.is_terminal:
+                if await self._waits_for_logs(session, attempt, seen):
+                    continue
+                if not seen.logs_complete:
+                    await self._say_missing(session, attempt)
             self._loop.held.drop(seen.attempt_uid)
             await self._loop.tell(partial(self._observed, session, seen))
 
@@ -194,16 +219,33 @@ class WorkerService(worker_pb2_grpc.WorkerServiceServicer):
         self._loop.hold(HeldEnd(worker, incarnation, seen, message.log_lines, until))
         return True
 
+    async def _say_missing(self, session: Session, message: worker_pb2.Observation) -> None:
+        """The worker will send no more lines of an attempt that has ended: a line of ours says how
+        many are missing, once, as it is then the last.
+        """
+        uid = AttemptUid(message.attempt_uid)
+        known = self._loop.state.jobs.attempt(uid)
+        if known is None or known.state.is_terminal or not self._is_from(session, uid):
+            return
+        next_index = await self._logs.next_index(uid)
+        missing = message.log_lines - next_index
+        if missing > 0:
+            text = f"{missing} more lines were written and never arrived here."
+            time_ns = int(self._clock.now().timestamp() * 1e9)
+            run = LogRun(time_ns, job_pb2.SYSTEM, text.encode())
+            with contextlib.suppress(OSError):  # a full disk; that they are not all there is known
+                await self._logs.append(uid, next_index, [run])
+
     async def _store(self, session: Session, batch: worker_pb2.LogBatch) -> None:
         uid = AttemptUid(batch.attempt_uid)
+        runs = [LogRun(run.time_ns, run.stream, run.text) for run in batch.runs]
         attempt = self._loop.state.jobs.attempt(uid)
         if attempt is None or not self._is_from(session, uid):
             # Nobody will ask for them: the worker need not keep them.
-            session.acknowledge_logs(uid, batch.first_index + len(batch.lines))
+            session.acknowledge_logs(uid, batch.first_index + count_lines(runs))
             return
-        lines = [StoredLine(line.time_ns, line.stream, line.text) for line in batch.lines]
         try:
-            next_index = await self._logs.append(uid, batch.first_index, lines)
+            next_index = await self._logs.append(uid, batch.first_index, runs)
         except OSError as error:
             # Not acknowledged, so the worker keeps them, and says in the end what is missing.
             _log.error("log lines of %s cannot be stored: %s", attempt.task_id, error)
@@ -229,7 +271,8 @@ class WorkerService(worker_pb2_grpc.WorkerServiceServicer):
         if attempt is None or job is None or not attempt.state.is_active:
             return None
         hosts = _hosts(state, job) if job.is_gang else ()
-        return attempt_spec(job.record, attempt, hosts, self._options.stop_grace)
+        token = task_token(self._options.token, uid)
+        return attempt_spec(job.record, attempt, hosts, self._options.stop_grace, token)
 
 
 async def _hello(requests: AsyncIterator[worker_pb2.WorkerMessage]) -> worker_pb2.Hello:

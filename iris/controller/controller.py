@@ -13,10 +13,11 @@ from iris.controller.back_ups import DATABASE_NAME
 from iris.controller.brain import Brain
 from iris.controller.bundle_service import BundleService
 from iris.controller.bundle_store import BundleStore
-from iris.controller.housekeeping import Housekeeping
+from iris.controller.housekeeping import Housekeeping, log_limits
 from iris.controller.log_store import LogStore
 from iris.controller.loop import ControlLoop
 from iris.controller.options import ControllerOptions
+from iris.controller.published_calls import active_task
 from iris.controller.service import ControllerIdentity, ControllerService
 from iris.controller.state import events
 from iris.controller.state.machine import ControllerState
@@ -26,7 +27,8 @@ from iris.controller.watch import WatchHub
 from iris.host.clock import Clock
 from iris.host.ids import IdSource
 from iris.model.errors import FailedPrecondition
-from iris.model.ids import SliceId
+from iris.model.ids import AttemptUid, SliceId
+from iris.rpc.scopes import TaskScope
 from iris.rpc.server import bind, create_server
 
 _log = logging.getLogger(__name__)
@@ -156,10 +158,10 @@ class Controller:
 
     async def _start(self) -> str:
         options = self._options
-        self._server = create_server(options.token)
+        self._server = create_server(options.token, find_task=self._find_task)
         self._address = f"{options.host}:{bind(self._server, options.host, options.port)}"
         self._store = Store.open(options.state_dir / DATABASE_NAME)
-        self._logs = LogStore(options.state_dir / LOG_FOLDER)
+        self._logs = LogStore(options.state_dir / LOG_FOLDER, log_limits(options.retention))
         state = await self._recover(self._store)
         brain = Brain(
             state,
@@ -179,13 +181,16 @@ class Controller:
         )
         self._serve(self._server, self._loop, self._logs, brain, self._store)
         self._loop.start()
-        self._housekeeping.start(lambda uid: state.jobs.attempt(uid) is not None)
+        self._housekeeping.start(state.jobs.attempt)
         await self._server.start()
         self._planner_started = True
         await self._planner.start(self)
         await self._forget_vanished_slices(state)
         _log.info("controller of %s listens on %s", options.cluster, self._address)
         return self._address
+
+    def _find_task(self, uid: AttemptUid) -> TaskScope | None:
+        return active_task(self._running.state, uid)
 
     async def _recover(self, store: Store) -> ControllerState:
         stored = await store.load()
@@ -222,6 +227,7 @@ class Controller:
             SubmissionRules(self._planner, bundles, options),
             options,
             store=store,
+            bundles=bundles,
             identity=identity,
             clock=self._clock,
         )

@@ -134,10 +134,26 @@ class Cluster:
             with rpc_errors("TailLogs"):
                 async for part in self.tail(id_, **details):
                     lines += [
-                        (part.task_id, part.attempt, part.first_index + i, line.text.decode())
-                        for i, line in enumerate(part.lines)
+                        (part.task_id, part.attempt, index, text) for index, text in numbered(part)
                     ]
         return lines
+
+
+def texts(part: controller_pb2.TailLogsResponse) -> list[str]:
+    """The lines of one message."""
+    return [text for _, text in numbered(part)]
+
+
+def numbered(part: controller_pb2.TailLogsResponse) -> list[tuple[int, str]]:
+    """The lines of one message, with their indices."""
+    found: list[tuple[int, str]] = []
+    index = part.first_index
+    for run in part.runs:
+        lines = run.text.decode().split("\n")
+        index += run.skipped
+        found += enumerate(lines, start=index)
+        index += len(lines)
+    return found
 
 
 @asynccontextmanager
@@ -175,11 +191,12 @@ def spec(
     gang: bool = False,
     cpu_millis: int = 1000,
     max_retries_failure: int = 0,
+    entrypoint: job_pb2.Entrypoint | None = None,
     **details: Any,
 ) -> job_pb2.JobSpec:
     """A small job on the wire."""
     return job_pb2.JobSpec(
-        entrypoint=job_pb2.Entrypoint(argv=["true"]),
+        entrypoint=entrypoint or job_pb2.Entrypoint(argv=["true"]),
         resources=job_pb2.Resources(cpu_millis=cpu_millis, memory_bytes=GIB),
         replicas=replicas,
         gang=job_pb2.Gang(group_by="slice-id") if gang else None,

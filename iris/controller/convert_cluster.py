@@ -6,7 +6,7 @@ from iris_proto import cluster_pb2
 
 from iris.autoscaler.demand import ScalingAction, ScalingDecision, ScalingReason, ScalingReport
 from iris.controller.state.fleet import Fleet, Worker
-from iris.rpc.convert_fleet import scale_group_to_proto
+from iris.rpc.convert_fleet import problems_to_proto, scale_group_to_proto
 from iris.rpc.convert_job import resources_to_proto
 from iris.rpc.convert_values import EnumTable, timestamp_to_proto
 
@@ -53,4 +53,5 @@ def worker_to_proto(
         attempts=len(worker.attempts),
         last_seen=timestamp_to_proto(last_seen),
         isolation=record.isolation,
+        problems=problems_to_proto(record.problems),
     )

@@ -20,8 +20,13 @@ def scheduling_policy(config: config_pb2.SchedulingConfig) -> SchedulingPolicy:
 
 
 def retention(config: config_pb2.RetentionConfig) -> Retention:
-    """How long what is over is kept. Likewise complete."""
-    return Retention(jobs=config.jobs.ToTimedelta(), events=config.events.ToTimedelta())
+    """How long what is over is kept, and how much of it. Likewise complete."""
+    return Retention(
+        jobs=config.jobs.ToTimedelta(),
+        events=config.events.ToTimedelta(),
+        log_bytes_per_attempt=config.log_bytes_per_attempt,
+        log_bytes=config.log_bytes,
+    )
 
 
 def _user_policy(config: config_pb2.UserConfig) -> UserPolicy:

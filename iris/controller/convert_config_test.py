@@ -37,7 +37,7 @@ scheduling:
         ports: 7
         accelerators: {tpu/v5litepod-16: 64, gpu: 0}
     bob: {}
-retention: {jobs: 1d, events: 36h}
+retention: {jobs: 1d, events: 36h, log_bytes_per_attempt: 1MiB, log_bytes: 1GiB}
 """)
     policy = scheduling_policy(said.scheduling)
     assert policy == SchedulingPolicy(
@@ -61,7 +61,9 @@ retention: {jobs: 1d, events: 36h}
     )
     assert policy.of_user("carol").weight == 0.5
     assert policy.of_user("bob").weight == 1.0, "who is named has nothing from default_user"
-    assert retention(said.retention) == Retention(timedelta(days=1), timedelta(hours=36))
+    assert retention(said.retention) == Retention(
+        timedelta(days=1), timedelta(hours=36), log_bytes_per_attempt=1 << 20, log_bytes=1 << 30
+    )
 
 
 @pytest.mark.parametrize(

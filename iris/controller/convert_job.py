@@ -14,12 +14,16 @@ from iris.controller.state.records import AttemptRecord, JobRecord, Usage
 from iris.controller.state.views import reason_for
 from iris.model.errors import InvalidArgument
 from iris.model.ids import AttemptUid, task_id
+from iris.model.job import JobSpec
 from iris.model.pending import PendingReason
+from iris.model.published import TaskOutput
 from iris.model.states import JobState, TaskState
 from iris.rpc.convert_job import (
     JOB_STATES,
     PRIORITY_BANDS,
     TASK_STATES,
+    entrypoint_to_proto,
+    environment_to_proto,
     job_spec_to_proto,
     pending_reason_to_proto,
     resources_to_proto,
@@ -39,7 +43,7 @@ def job_status(job: Job) -> job_pb2.JobStatus:
     record = job.record
     return job_pb2.JobStatus(
         job_id=record.job_id,
-        spec=job_spec_to_proto(record.spec),
+        spec=_spec_shown(record.spec),
         state=JOB_STATES.to_proto(record.state),
         error=record.error,
         submitted_at=timestamp_to_proto(record.submitted_at),
@@ -50,6 +54,14 @@ def job_status(job: Job) -> job_pb2.JobStatus:
         placed_at=timestamp_to_proto(record.placed_at),
         retries=record.retries,
     )
+
+
+def _spec_shown(spec: JobSpec) -> job_pb2.JobSpec:
+    """Without a pickled function, which may be a thousand times as large as all the rest."""
+    shown = job_spec_to_proto(spec)
+    if spec.entrypoint.callable is not None:
+        shown.entrypoint.callable.ClearField("pickled")
+    return shown
 
 
 def job_explanation(explanation: Explanation) -> job_pb2.JobExplanation:
@@ -148,11 +160,21 @@ def attempt_status(attempt: AttemptRecord, usage: Usage | None) -> job_pb2.Attem
         logs_complete=attempt.logs_complete,
         ports=dict(attempt.ports),
         stop_reason=attempt.stop_reason,
+        outputs=map(output_to_proto, attempt.outputs),
     )
 
 
+def output_to_proto(output: TaskOutput) -> job_pb2.TaskOutput:
+    """What an attempt has published."""
+    return job_pb2.TaskOutput(name=output.name, digest=output.digest, bytes=output.size_bytes)
+
+
 def attempt_spec(
-    job: JobRecord, attempt: AttemptRecord, peer_hosts: Iterable[str], stop_grace: timedelta
+    job: JobRecord,
+    attempt: AttemptRecord,
+    peer_hosts: Iterable[str],
+    stop_grace: timedelta,
+    task_token: str,
 ) -> worker_pb2.AttemptSpec:
     """What a worker needs to run it; `stop_grace` is the cluster's, for jobs without one."""
     spec = job.spec
@@ -162,13 +184,16 @@ def attempt_spec(
         task_index=attempt.index,
         num_tasks=spec.replicas,
         number=attempt.number,
-        entrypoint=job_pb2.Entrypoint(argv=spec.entrypoint.argv),
+        entrypoint=entrypoint_to_proto(spec.entrypoint),
         resources=resources_to_proto(spec.resources),
         env=dict(spec.env),
         bundle_digest=spec.bundle_digest,
         port_names=spec.port_names,
         stop_grace=duration_to_proto(stop_grace if spec.stop_grace is None else spec.stop_grace),
         peer_hosts=peer_hosts,
+        environment=environment_to_proto(spec.environment),
+        task_timeout=duration_to_proto(spec.task_timeout),
+        task_token=task_token,
     )
 
 
@@ -206,11 +231,16 @@ def usage_to_proto(usage: Usage | None) -> job_pb2.Usage | None:
         memory_bytes=usage.memory_bytes,
         peak_memory_bytes=usage.peak_memory_bytes,
         processes=usage.processes,
+        disk_bytes=usage.disk_bytes,
     )
 
 
 def usage_from_proto(message: job_pb2.Usage) -> Usage:
     """See usage_to_proto."""
     return Usage(
-        message.cpu_seconds, message.memory_bytes, message.peak_memory_bytes, message.processes
+        message.cpu_seconds,
+        message.memory_bytes,
+        message.peak_memory_bytes,
+        message.processes,
+        message.disk_bytes,
     )

@@ -9,7 +9,8 @@ import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
 from iris_proto import job_pb2
 
-from iris.controller.controller_fixture import LOST_AFTER, running
+from iris.controller.controller_fixture import LOST_AFTER, running, texts
+from iris.controller.options import Retention
 from iris.controller.scripted_worker import observation
 from iris.model.errors import InvalidArgument, NotFound
 from iris.model.ids import SliceId
@@ -48,12 +49,17 @@ async def test_an_end_whose_lines_will_never_come_says_so(tmp_path: Path) -> Non
         worker = await cluster.attached("w1")
         await cluster.launch(JOB)
         uid = await worker.given(TASK)
+        await worker.log(uid, 0, "only this")
         await worker.observe(observation(uid, SUCCEEDED, log_lines=3))
         await worker.end(uid, log_lines=3, logs_incomplete=True)
         job = await cluster.ended(JOB)
         assert job.state == job_pb2.JOB_SUCCEEDED
         assert not job.tasks[0].attempts[0].logs_complete
         assert "log lines may be missing" in job.tasks[0].attempts[0].error
+        assert [text for *_, text in await cluster.logs(JOB)] == [
+            "only this",
+            "2 more lines were written and never arrived here.",
+        ]
 
 
 async def test_an_end_waits_for_its_lines_only_so_long(tmp_path: Path) -> None:
@@ -152,14 +158,14 @@ async def test_following_a_job_shows_every_line_as_it_comes_and_ends_with_the_jo
         await worker.end(uids[0], log_lines=4)
         await worker.observe(observation(uids[1], SUCCEEDED, log_lines=4))
         await worker.log(uids[1], 3, "the last words")
-        rest = [line.text.decode() async for part in stream for line in part.lines]
+        rest = [text async for part in stream for text in texts(part)]
         assert rest == ["the last words"]
 
 
 async def _next_text(stream: Any) -> str:
     async with asyncio.timeout(30):
-        (line,) = (await stream.read()).lines
-    return line.text.decode()
+        (text,) = texts(await stream.read())
+    return text
 
 
 async def test_attempts_of_a_task_come_in_order(tmp_path: Path) -> None:
@@ -216,6 +222,68 @@ async def test_tail_and_since(tmp_path: Path) -> None:
             await cluster.logs(JOB, tail=-1)
         with pytest.raises(NotFound, match="has no task 1"):
             await cluster.logs(f"{JOB}/1")
+
+
+async def test_lines_that_are_asked_for_by_pattern_and_stream(tmp_path: Path) -> None:
+    async with running(tmp_path) as cluster:
+        worker = await cluster.attached("w1")
+        await cluster.launch(JOB, replicas=2)
+        for index in range(2):
+            uid = await worker.given(f"{JOB}/{index}")
+            await worker.log(uid, 0, *[f"{index}.{i}" for i in range(12_000)])
+            await worker.log(uid, 12_000, "9 said", "by Iris", stream=job_pb2.SYSTEM)
+            await worker.until(lambda uid=uid: worker.next_lines.get(uid) == 12_002)
+        nines = [(f"{JOB}/1", 0, i, f"1.{i}") for i in (9, 99, 999, 9999)]
+        assert await cluster.logs(f"{JOB}/1", grep=r"^\d\.9+$") == nines
+        for tail in (1, 3, 4):
+            assert await cluster.logs(f"{JOB}/1", grep=r"^\d\.9+$", tail=tail) == nines[-tail:]
+        assert await cluster.logs(f"{JOB}/1", grep=r"^\d\.9+$", tail=5) == nines
+        assert await cluster.logs(JOB, grep="9", streams=[job_pb2.SYSTEM]) == [
+            (f"{JOB}/{index}", 0, 12_000, "9 said") for index in range(2)
+        ]
+        assert await cluster.logs(JOB, tail=1, streams=[job_pb2.STDOUT]) == [
+            (f"{JOB}/{index}", 0, 11_999, f"{index}.11999") for index in range(2)
+        ]
+        assert await cluster.logs(JOB, streams=[job_pb2.BUILD]) == []
+        with pytest.raises(InvalidArgument, match="wrong at position 2: missing"):
+            await cluster.logs(JOB, grep="xx(")
+
+
+async def test_a_pattern_is_followed(tmp_path: Path) -> None:
+    async with running(tmp_path) as cluster:
+        worker = await cluster.attached("w1")
+        await cluster.launch(JOB)
+        following = asyncio.create_task(cluster.logs(JOB, follow=True, grep="good"))
+        uid = await worker.given(TASK)
+        for at, text in enumerate(("good 1", "bad 2", "bad 3", "good 4")):
+            await worker.log(uid, at, text)
+        await worker.end(uid, log_lines=4)
+        assert await following == [(TASK, 0, 0, "good 1"), (TASK, 0, 3, "good 4")]
+
+
+async def test_who_asks_for_lines_that_are_gone_is_told_and_gets_the_rest(tmp_path: Path) -> None:
+    retention = Retention(log_bytes_per_attempt=80_000)
+    async with running(tmp_path, retention=retention) as cluster:
+        worker = await cluster.attached("w1")
+        await cluster.launch(JOB)
+        uid = await worker.given(TASK)
+        for at in range(0, 200, 10):
+            await worker.log(uid, at, *["x" * 1000] * 10)
+        await worker.until(lambda: worker.next_lines.get(uid) == 200)
+        said, *rest = await cluster.logs(JOB)
+        gone = rest[0][2]
+        assert 100 < gone < 140
+        assert said[2] == gone - 1
+        assert said[3].startswith(f"{gone} lines are gone")
+        assert [index for _, _, index, _ in rest] == list(range(gone, 200))
+        assert (await cluster.logs(JOB, grep="y"))[0] == said
+        assert len(await cluster.logs(JOB, tail=3)) == 3
+        (tailed,) = await cluster.logs(JOB, tail=3, grep="y")
+        assert tailed == said
+        since = Timestamp(nanos=190)
+        assert [index for _, _, index, _ in await cluster.logs(JOB, since=since)] == list(
+            range(189, 200)
+        )
 
 
 async def test_a_job_that_waits_has_no_lines_yet(tmp_path: Path) -> None:

@@ -11,16 +11,18 @@ from typing import cast
 
 from iris_proto import controller_pb2, job_pb2
 
-from iris.controller.log_store import LogStore, StoredLine
+from iris.controller.log_filter import LogFilter
+from iris.controller.log_store import LogPart, LogStore
 from iris.controller.state.jobs import Job
 from iris.controller.state.machine import ControllerState
 from iris.controller.state.records import AttemptRecord
 from iris.controller.watch import Watcher
 from iris.model.errors import Unavailable
-from iris.model.ids import task_id
+from iris.model.ids import AttemptUid, task_id
 
-# Lines in one message. A line has at most 32 KiB, a message at most 16 MiB.
-_LINES_PER_MESSAGE = 400
+# Bounds on one message, well within what a channel takes, and on what is searched at a time.
+_LINES_PER_MESSAGE = 5_000
+_BYTES_PER_MESSAGE = 1 << 20
 
 
 @dataclass(slots=True)
@@ -36,8 +38,10 @@ class LogTail:
 
     Args:
         indices: The tasks whose lines are wanted.
-        tail: Of each attempt that there is when the call begins, only so many last lines; 0: all.
+        tail: Of each attempt that there is when the call begins, only so many last lines of those
+            that `wanted` takes; 0: all.
         since_ns: Only lines at or after this (Unix time).
+        wanted: Only these lines.
     """
 
     def __init__(
@@ -49,6 +53,7 @@ class LogTail:
         *,
         tail: int,
         since_ns: int,
+        wanted: LogFilter,
     ) -> None:
         self._state = state
         self._logs = logs
@@ -56,6 +61,7 @@ class LogTail:
         self._cursors = {index: _Cursor() for index in indices}
         self._tail = tail
         self._since_ns = since_ns
+        self._wanted = wanted
         # Attempts that came later are shown from their first line.
         self._tailed = (
             {uid for index in self._cursors for uid in job.attempt_uids(index)} if tail else set()
@@ -112,33 +118,91 @@ class LogTail:
         if cursor.line is None:
             cursor.line = 0
             if attempt.uid in self._tailed:
-                cursor.line = max(0, await self._logs.next_index(attempt.uid) - self._tail)
-        while lines := await self._logs.read(attempt.uid, cursor.line, _LINES_PER_MESSAGE):
-            first = cursor.line
-            cursor.line += len(lines)
-            for start, run in self._wanted(lines):
-                yield controller_pb2.TailLogsResponse(
-                    task_id=task_id(attempt.job_id, attempt.index),
-                    attempt=attempt.number,
-                    first_index=first + start,
-                    lines=[
-                        job_pb2.LogLine(
-                            time_ns=line.time_ns,
-                            stream=cast("job_pb2.LogStream", line.stream),
-                            text=line.text,
-                        )
-                        for line in run
-                    ],
-                )
+                cursor.line = await self._start_of_tail(attempt.uid)
+        while True:
+            part = await self._logs.read(
+                attempt.uid, cursor.line, _LINES_PER_MESSAGE, _BYTES_PER_MESSAGE
+            )
+            message = controller_pb2.TailLogsResponse(
+                task_id=task_id(attempt.job_id, attempt.index),
+                attempt=attempt.number,
+                first_index=part.first_index,
+            )
+            if part.first_index > cursor.line:
+                self._say_dropped(message, attempt, cursor.line, part)
+            cursor.line = part.first_index
+            if part.runs:
+                cursor.line = self._add(message, part)
+            if message.runs:
+                yield message
+            if not part.runs:
+                return
 
-    def _wanted(self, lines: list[StoredLine]) -> list[tuple[int, list[StoredLine]]]:
-        """Runs of consecutive lines that are young enough, with the position of their first."""
-        runs: list[tuple[int, list[StoredLine]]] = []
-        for position, line in enumerate(lines):
-            if line.time_ns < self._since_ns:
-                continue
-            if runs and runs[-1][0] + len(runs[-1][1]) == position:
-                runs[-1][1].append(line)
-            else:
-                runs.append((position, [line]))
-        return runs
+    async def _start_of_tail(self, uid: AttemptUid) -> int:
+        """The first of an attempt's last lines that the caller wants."""
+        end = await self._logs.next_index(uid)
+        if self._wanted.takes_all:
+            return max(0, end - self._tail)
+        missing = self._tail
+        while end > 0:
+            begin = max(0, end - _LINES_PER_MESSAGE)
+            hits, first = await self._hits(uid, begin, end)
+            if len(hits) >= missing:
+                return hits[-missing]
+            missing -= len(hits)
+            if first > begin:
+                return 0  # the lines before are gone, which then is said
+            end = begin
+        return 0
+
+    async def _hits(self, uid: AttemptUid, begin: int, end: int) -> tuple[list[int], int]:
+        """The indices from `begin` up to `end` of lines that are wanted, and that of the first line
+        that there is.
+        """
+        hits: list[int] = []
+        first: int | None = None
+        while begin < end:
+            part = await self._logs.read(uid, begin, end - begin, _BYTES_PER_MESSAGE)
+            first = part.first_index if first is None else first
+            if not part.runs:
+                break
+            index = part.first_index
+            for run in part.runs:
+                for start, match in self._wanted.matches(run):
+                    hits += range(index + start, index + start + match.lines)
+                index += run.lines
+            begin = index
+        return hits, begin if first is None else first
+
+    def _add(self, message: controller_pb2.TailLogsResponse, part: LogPart) -> int:
+        """Puts what is wanted of the part into the message; returns the index after the part."""
+        index = sent = part.first_index
+        for run in part.runs:
+            if run.time_ns >= self._since_ns:
+                for start, match in self._wanted.matches(run):
+                    message.runs.add(
+                        time_ns=run.time_ns,
+                        stream=cast("job_pb2.LogStream", run.stream),
+                        text=match.text,
+                        skipped=index + start - sent,
+                    )
+                    sent = index + start + match.lines
+            index += run.lines
+        return index
+
+    def _say_dropped(
+        self,
+        message: controller_pb2.TailLogsResponse,
+        attempt: AttemptRecord,
+        asked: int,
+        part: LogPart,
+    ) -> None:
+        """A line in place of the last one that is gone, unless all of those were too old anyway."""
+        gone = part.first_index - asked
+        ended = attempt.finished_at or attempt.assigned_at
+        time_ns = part.runs[0].time_ns if part.runs else int(ended.timestamp() * 1e9)
+        if time_ns < self._since_ns:
+            return
+        message.first_index = part.first_index - 1
+        text = f"{gone} lines are gone: logs are kept only up to a size (retention.log_bytes...)."
+        message.runs.add(time_ns=time_ns, stream=job_pb2.SYSTEM, text=text.encode())

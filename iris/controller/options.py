@@ -21,15 +21,19 @@ class UnschedulablePolicy(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Retention:
-    """How long what is over is kept.
+    """How long what is over is kept, and how much of it.
 
     Attributes:
         jobs: Jobs that have ended, with their tasks, attempts and logs.
         events: The record of every single event.
+        log_bytes_per_attempt: Of one attempt's log, however young.
+        log_bytes: Of all logs together; beyond it those of attempts that have ended go.
     """
 
     jobs: timedelta = timedelta(days=7)
     events: timedelta = timedelta(days=7)
+    log_bytes_per_attempt: int = 1 << 30
+    log_bytes: int = 20 << 30
 
 
 def _no_machine() -> None:

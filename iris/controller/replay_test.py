@@ -10,9 +10,11 @@ from iris.controller.state.machine import ControllerState
 from iris.controller.state.scenario import JOB, Scenario, spec
 from iris.controller.store.database import Database
 from iris.controller.store.replay import verify
-from iris.model.ids import SliceId
+from iris.model.health import HealthProblem
+from iris.model.ids import SliceId, WorkerId
 from iris.model.job import ExistingJobPolicy
 from iris.model.priority import PriorityBand
+from iris.model.published import Endpoint, TaskOutput
 from iris.model.states import TaskState
 
 KINDS = set(get_args(events.Event))
@@ -38,6 +40,14 @@ def story() -> tuple[Scenario, Effects]:
     world.assign((0, "w0"), (1, "w1"), job_id=GANG)
     world.run(0, 1)
     world.run(0, 1, job_id=GANG)
+    uid = world.uid(0)
+    for name in ("http", "grpc"):
+        world.apply(
+            events.EndpointRegistered(world.now, uid, Endpoint(name, "w0:80", (("a", "b"),)))
+        )
+    world.apply(events.EndpointUnregistered(world.now, uid, "grpc"))
+    output = TaskOutput("model", "sha256:" + "0" * 64, 7)
+    world.apply(events.OutputPublished(world.now, uid, output))
     world.end(0, TaskState.FAILED, exit_code=3)
     world.end(1, TaskState.SUCCEEDED)
     world.end(1, TaskState.FAILED, job_id=GANG)
@@ -47,6 +57,9 @@ def story() -> tuple[Scenario, Effects]:
     world.assign((0, "w1"), (1, "w2"), job_id=GANG)
     world.apply(events.SliceDraining(world.now, SliceId("s-w1")))
     world.apply(events.SliceGone(world.now, SliceId("s-w2"), "preempted", 0.25))
+    disk = HealthProblem("disk", "120 MiB free, needs 1 GiB")
+    world.apply(events.WorkerHealthChanged(world.now, WorkerId("w1"), "one", (disk,)))
+    world.apply(events.WorkerDrainChanged(world.now, WorkerId("w1"), drain=True))
     world.terminate("enough", GANG)
     world.attach("w3", slice_id="s-w3")
     world.submit(spec(2, band=PriorityBand.BATCH), BATCH)
@@ -88,3 +101,5 @@ def test_events_applied_anew_give_the_stored_records(tmp_path: Path) -> None:
         TaskState.SUCCEEDED,
     }
     assert {worker.worker_id for worker in stored.workers} == {"w1", "w3"}
+    (drained,) = [worker for worker in stored.workers if worker.drained]
+    assert [str(one) for one in drained.problems] == ["disk: 120 MiB free, needs 1 GiB"]

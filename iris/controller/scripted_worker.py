@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from iris_proto import job_pb2, worker_pb2, worker_pb2_grpc
+from iris_proto import cluster_pb2, job_pb2, worker_pb2, worker_pb2_grpc
 
 from iris.model.resources import GIB, Resources
 from iris.rpc.channels import open_channel
@@ -35,6 +35,7 @@ class ScriptedWorker:
         slice_id: str = "slice-1",
         total: Resources = TOTAL,
         host: str = "127.0.0.1",
+        problems: Iterable[cluster_pb2.HealthProblem] = (),
     ) -> None:
         self.worker_id = worker_id
         self.incarnation = incarnation
@@ -48,6 +49,7 @@ class ScriptedWorker:
             host=host,
             isolation="none",
             version="test",
+            health=worker_pb2.WorkerHealth(problems=problems),
         )
         self._channel = open_channel(address, token)
         self.specs: dict[str, worker_pb2.AttemptSpec] = {}
@@ -120,6 +122,11 @@ class ScriptedWorker:
         beat = worker_pb2.Heartbeat(running=attempts)
         await self._send(worker_pb2.WorkerMessage(heartbeat=beat))
 
+    async def health(self, *problems: cluster_pb2.HealthProblem) -> None:
+        """Says that it is not well, or is again."""
+        health = worker_pb2.WorkerHealth(problems=problems)
+        await self._send(worker_pb2.WorkerMessage(health=health))
+
     async def run(self, uid: str) -> None:
         """The attempt runs."""
         await self.observe(observation(uid, job_pb2.TASK_RUNNING))
@@ -131,17 +138,24 @@ class ScriptedWorker:
         await self.observe(observation(uid, state, **details))
         await self.until(lambda: uid in self.acknowledged)
 
-    async def log(self, uid: str, first_index: int, *texts: str, time_ns: int = 0) -> None:
+    async def log(
+        self,
+        uid: str,
+        first_index: int,
+        *texts: str,
+        time_ns: int = 0,
+        stream: job_pb2.LogStream = job_pb2.STDOUT,
+    ) -> None:
         """Sends lines; returns at once."""
-        lines = [
-            job_pb2.LogLine(
+        runs = [
+            job_pb2.LogRun(
                 time_ns=time_ns or first_index + position + 1,
-                stream=job_pb2.STDOUT,
+                stream=stream,
                 text=text.encode(),
             )
             for position, text in enumerate(texts)
         ]
-        batch = worker_pb2.LogBatch(attempt_uid=uid, first_index=first_index, lines=lines)
+        batch = worker_pb2.LogBatch(attempt_uid=uid, first_index=first_index, runs=runs)
         await self._send(worker_pb2.WorkerMessage(logs=batch))
 
     async def goodbye(self, reason: str = "test") -> None:

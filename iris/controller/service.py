@@ -8,17 +8,20 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import islice
 
-from iris_proto import cluster_pb2, controller_pb2, controller_pb2_grpc, job_pb2
+from iris_proto import cluster_pb2, controller_pb2, job_pb2
 
 from iris.autoscaler.demand import CapacityPlanner
 from iris.controller.back_ups import back_up
+from iris.controller.bundle_store import BundleStore
 from iris.controller.convert_cluster import add_scaling_report, worker_to_proto
 from iris.controller.convert_job import job_explanation, job_status, job_status_with_tasks
+from iris.controller.log_filter import LogFilter
 from iris.controller.log_store import LogStore
 from iris.controller.log_tail import LogTail
 from iris.controller.loop import ControlLoop
 from iris.controller.options import ControllerOptions
 from iris.controller.pending_reasons import PendingReasons
+from iris.controller.published_calls import PublishedCalls
 from iris.controller.state import events
 from iris.controller.state.explain import explain
 from iris.controller.state.jobs import Job
@@ -32,6 +35,7 @@ from iris.model.ids import JobId, WorkerId, parse_job_id, parse_job_or_task_id
 from iris.model.job import ExistingJobPolicy
 from iris.model.states import TaskState
 from iris.rpc.convert_values import timestamp_to_proto
+from iris.rpc.scopes import check_may_change, check_may_read
 
 _log = logging.getLogger(__name__)
 
@@ -49,7 +53,7 @@ class ControllerIdentity:
     started_at: datetime
 
 
-class ControllerService(controller_pb2_grpc.ControllerServiceServicer):
+class ControllerService(PublishedCalls):
     """See controller.proto. For the event loop of the ControlLoop."""
 
     def __init__(
@@ -63,9 +67,11 @@ class ControllerService(controller_pb2_grpc.ControllerServiceServicer):
         options: ControllerOptions,
         *,
         store: Store,
+        bundles: BundleStore,
         identity: ControllerIdentity,
         clock: Clock,
     ) -> None:
+        super().__init__(loop, bundles, clock)
         self._loop = loop
         self._state = loop.state
         self._planner = planner
@@ -84,6 +90,7 @@ class ControllerService(controller_pb2_grpc.ControllerServiceServicer):
         """Answers once the job survives a crash; replacing one, after that one has ended, for which
         there is as much time as the caller gave the call.
         """
+        check_may_change(request.job_id, "launch")
         await self._loop.settled()
         launch = self._rules.read(request, self._state)
         known = self._state.jobs.get(launch.job_id)
@@ -128,6 +135,7 @@ class ControllerService(controller_pb2_grpc.ControllerServiceServicer):
         self, request: controller_pb2.GetJobRequest, context: object
     ) -> job_pb2.JobStatus:
         """A job and its tasks."""
+        check_may_read(request.job_id, "look at")
         await self._loop.settled()
         return self._describe(self._job(parse_job_id(request.job_id)), request.max_tasks)
 
@@ -158,6 +166,7 @@ class ControllerService(controller_pb2_grpc.ControllerServiceServicer):
         self, request: controller_pb2.WatchJobRequest, context: object
     ) -> AsyncIterator[job_pb2.JobStatus]:
         """A slow watcher skips versions, but never the last."""
+        check_may_read(request.job_id, "watch")
         job_id = parse_job_id(request.job_id)
         with self._hub.watch(job_id) as watcher:
             while True:
@@ -184,6 +193,7 @@ class ControllerService(controller_pb2_grpc.ControllerServiceServicer):
         self, request: controller_pb2.TerminateJobRequest, context: object
     ) -> job_pb2.JobStatus:
         """Answers once it is certain to end, which may be before it has."""
+        check_may_change(request.job_id, "end")
         job_id = parse_job_id(request.job_id)
         event = events.TerminateRequested(self._clock.now(), job_id, request.reason)
         await self._loop.request(lambda _: event)
@@ -193,6 +203,7 @@ class ControllerService(controller_pb2_grpc.ControllerServiceServicer):
         self, request: controller_pb2.ExplainJobRequest, context: object
     ) -> job_pb2.JobExplanation:
         """Of any job at any time."""
+        check_may_read(request.job_id, "ask about")
         await self._loop.settled()
         job = self._job(parse_job_id(request.job_id))
         children = self._state.jobs.children_of(job.job_id)
@@ -203,8 +214,10 @@ class ControllerService(controller_pb2_grpc.ControllerServiceServicer):
     ) -> AsyncIterator[controller_pb2.TailLogsResponse]:
         """Of a job or a task."""
         job_id, index = parse_job_or_task_id(request.id)
+        check_may_read(job_id, "read the logs of")
         if request.tail < 0:
             raise InvalidArgument(f"tail is {request.tail}.", hint="0 means all lines.")
+        wanted = LogFilter(request.grep, request.streams)
         await self._loop.settled()
         job = self._job(job_id)
         if index is not None and index >= len(job.tasks):
@@ -217,6 +230,7 @@ class ControllerService(controller_pb2_grpc.ControllerServiceServicer):
                 range(len(job.tasks)) if index is None else [index],
                 tail=request.tail,
                 since_ns=request.since.ToNanoseconds() if request.HasField("since") else 0,
+                wanted=wanted,
             )
             messages = tail.follow(watcher) if request.follow else tail.so_far()
             async for message in messages:
@@ -243,6 +257,21 @@ class ControllerService(controller_pb2_grpc.ControllerServiceServicer):
         )
         add_scaling_report(status, self._planner.report())
         return status
+
+    async def DrainWorker(
+        self, request: controller_pb2.DrainWorkerRequest, context: object
+    ) -> cluster_pb2.WorkerStatus:
+        """Answers once it is stored: from then on nothing new is placed there."""
+        worker_id = WorkerId(request.worker_id)
+        event = events.WorkerDrainChanged(self._clock.now(), worker_id, request.drain)
+        await self._loop.request(lambda _: event)
+        worker = self._state.fleet.get(worker_id)
+        if worker is None:  # gone while this was stored
+            raise NotFound(
+                f"There is no worker {worker_id} any more.",
+                hint="`iris cluster status` shows those there are.",
+            )
+        return worker_to_proto(self._state.fleet, worker, self._last_seen(worker_id))
 
     async def BackUp(
         self, request: controller_pb2.BackUpRequest, context: object

@@ -1,6 +1,7 @@
 """Submitting, asking, watching, terminating: over real gRPC, with workers that follow a script."""
 
 import asyncio
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -19,10 +20,21 @@ from iris.testing.eventually import assert_eventually
 JOB = JobId("/alice/job")
 
 
+async def test_a_worker_is_told_what_is_built_before_the_program(tmp_path: Path) -> None:
+    environment = job_pb2.EnvironmentSpec(python="3.11", setup=["make data"])
+    async with running(tmp_path) as cluster:
+        worker = await cluster.attached("w1")
+        answer = await cluster.launch(JOB, environment=environment)
+        assert answer.job.spec.environment == environment
+        assert worker.specs[await worker.given(f"{JOB}/0")].environment == environment
+
+
 async def test_a_job_runs_and_its_end_is_told(tmp_path: Path) -> None:
     async with running(tmp_path) as cluster:
         worker = await cluster.attached("w1")
-        answer = await cluster.launch(JOB, replicas=2, env={"A": "1"}, port_names=["http"])
+        answer = await cluster.launch(
+            JOB, replicas=2, env={"A": "1"}, port_names=["http"], task_timeout=timedelta(minutes=1)
+        )
         assert answer.created
         assert answer.job.state == job_pb2.JOB_PENDING
         first, second = await worker.given(f"{JOB}/0"), await worker.given(f"{JOB}/1")
@@ -31,10 +43,13 @@ async def test_a_job_runs_and_its_end_is_told(tmp_path: Path) -> None:
         assert (list(sent.entrypoint.argv), dict(sent.env)) == (["true"], {"A": "1"})
         assert list(sent.port_names) == ["http"]
         assert sent.stop_grace.ToSeconds() == 10, "the cluster's"
+        assert sent.task_timeout.ToSeconds() == 60
         assert not sent.peer_hosts
+        assert not sent.HasField("environment")
         await worker.run(first)
         await cluster.until(JOB, lambda job: job.state == job_pb2.JOB_RUNNING)
         usage = job_pb2.Usage(cpu_seconds=1.5, memory_bytes=10, peak_memory_bytes=20, processes=1)
+        usage.disk_bytes = 30
         await worker.end(first, exit_code=0, usage=usage)
         await worker.end(second, exit_code=0)
         job = await cluster.ended(JOB)

@@ -75,9 +75,11 @@ class SubmissionRules:
         Raises InvalidArgument for one that can never be taken.
         """
         job_id, message = parse_job_id(request.job_id), request.spec
-        if message.ByteSize() > MAX_SPEC_BYTES:
+        called = message.entrypoint.callable
+        size = message.ByteSize() - len(called.pickled)  # that has a bound of its own
+        if size > MAX_SPEC_BYTES:
             raise InvalidArgument(
-                f"The job's specification has {format_bytes(message.ByteSize())}; "
+                f"The job's specification has {format_bytes(size)}; "
                 f"at most {format_bytes(MAX_SPEC_BYTES)} are taken.",
                 hint="Put large values into the bundle instead of env or argv.",
             )
@@ -85,6 +87,11 @@ class SubmissionRules:
         parent = state.jobs.get(parent_id) if parent_id is not None else None
         band = PriorityBand.INTERACTIVE if parent is None else parent.record.spec.priority
         spec = job_spec_from_proto(message, default_priority=band)
+        if spec.entrypoint.callable is not None and not called.pickled:
+            raise InvalidArgument(
+                f"The function {called.name} is named, and not there.",
+                hint="A job's status does not hold it: make the entrypoint anew (entrypoint_of).",
+            )
         if spec.replicas > self._options.max_replicas:
             raise InvalidArgument(
                 f"The job has {spec.replicas:,} replicas; at most {self._options.max_replicas:,} "
@@ -105,6 +112,12 @@ class SubmissionRules:
             raise FailedPrecondition(
                 f"The controller has no bundle {spec.bundle_digest}.",
                 hint="Upload it first, then submit the job.",
+            )
+        environment = spec.environment
+        if environment is not None and environment.needs_bundle and not spec.bundle_digest:
+            raise FailedPrecondition(
+                f"The job names the lock file {environment.lock_file!r} and has no bundle.",
+                hint="Submit it with the bundle that has the file.",
             )
         if self._options.unschedulable is UnschedulablePolicy.ACCEPT:
             return

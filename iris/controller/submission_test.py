@@ -30,6 +30,24 @@ MISFIT = PendingReason(
         (JOB, {"cpu_millis": -1}, InvalidArgument, "-1 of cpu"),
         (
             JOB,
+            {"entrypoint": job_pb2.Entrypoint(callable={"python": "3.11", "name": "f"})},
+            InvalidArgument,
+            "function f is named, and not there",
+        ),
+        (
+            JOB,
+            {"environment": job_pb2.EnvironmentSpec(python="2.7")},
+            InvalidArgument,
+            "no version of Python",
+        ),
+        (
+            JOB,
+            {"environment": job_pb2.EnvironmentSpec(lock_file="uv.lock")},
+            FailedPrecondition,
+            "lock file 'uv.lock' and has no bundle",
+        ),
+        (
+            JOB,
             {"bundle_digest": "sha256:" + "0" * 64},
             FailedPrecondition,
             "has no bundle sha256:000.*Upload it first",
@@ -44,6 +62,18 @@ async def test_what_cannot_be_taken_is_refused_with_the_reason(
             await cluster.launch(job_id, **details)
         listed = await cluster.jobs.ListJobs(controller_pb2.ListJobsRequest())
         assert not listed.jobs
+
+
+async def test_a_function_is_taken_up_to_its_own_bound_and_not_told_again(tmp_path: Path) -> None:
+    called = job_pb2.CallableEntrypoint(pickled=b"x" * (1 << 20), python="3.11", name="train.main")
+    async with running(tmp_path) as cluster:
+        await cluster.launch(JOB, entrypoint=job_pb2.Entrypoint(callable=called))
+        shown = (await cluster.get(JOB)).spec.entrypoint
+        assert (shown.callable.name, shown.callable.pickled) == ("train.main", b"")
+        assert not shown.argv
+        called.pickled += b"x"
+        with pytest.raises(InvalidArgument, match=r"at most 1 MiB.*bundle"):
+            await cluster.launch(JOB, entrypoint=job_pb2.Entrypoint(callable=called))
 
 
 async def test_what_no_group_could_run_is_refused_with_the_limiting_resource(

@@ -53,6 +53,24 @@ def usable_memory(*, proc: Path = _PROC, cgroups: Path = _CGROUPS) -> int:
     return min(limits)
 
 
+def available_memory(*, proc: Path = _PROC, cgroups: Path = _CGROUPS) -> int:
+    """Bytes that programs could still have now: of the machine, or below the limit of our control
+    groups if that is less. What only keeps copies of files counts as available.
+    """
+    left = [usable_memory(proc=proc, cgroups=cgroups)]
+    left += [kib * 1024 for kib in _fields(proc / "meminfo", "MemAvailable:")]
+    for folder in _control_groups("memory", proc, cgroups):
+        for limit_name, used_name in (
+            ("memory.max", "memory.current"),
+            ("memory.limit_in_bytes", "memory.usage_in_bytes"),
+        ):
+            limit, used = _numbers(folder / limit_name), _numbers(folder / used_name)
+            if limit and used and 0 < limit[0] < _UNLIMITED:
+                files = sum(_fields(folder / "memory.stat", "inactive_file", "active_file"))
+                left.append(max(0, limit[0] - max(0, used[0] - files)))
+    return min(left)
+
+
 def free_disk(folder: Path) -> int:
     """Bytes that are free where `folder` is, or would be."""
     folder = folder.absolute()
@@ -94,6 +112,17 @@ def _cpu_quota(folder: Path) -> tuple[int, int]:
         *_numbers(folder / "cpu.cfs_period_us"),
     )
     return (quota[0], quota[1]) if len(quota) == 2 else (0, 0)
+
+
+def _fields(file: Path, *names: str) -> Iterator[int]:
+    """The numbers behind these words, each on a line of its own; none if there is no such file."""
+    try:
+        lines = file.read_text().splitlines()
+    except OSError:
+        return
+    for words in map(str.split, lines):
+        if len(words) > 1 and words[0] in names and words[1].isdigit():
+            yield int(words[1])
 
 
 def _numbers(file: Path) -> tuple[int, ...]:

@@ -5,7 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from iris.host.budget import free_disk, this_machine, usable_cpu_millis, usable_memory
+from iris.host.budget import (
+    available_memory,
+    free_disk,
+    this_machine,
+    usable_cpu_millis,
+    usable_memory,
+)
 
 _PROCESSORS = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
 
@@ -27,6 +33,9 @@ class _Machine:
 
     def memory(self) -> int:
         return usable_memory(proc=self.proc, cgroups=self.cgroups)
+
+    def available(self) -> int:
+        return available_memory(proc=self.proc, cgroups=self.cgroups)
 
 
 @pytest.fixture
@@ -106,3 +115,35 @@ def test_this_machine(tmp_path: Path) -> None:
     assert 0 < there.cpu_millis <= _PROCESSORS * 1000
     assert 0 < there.memory_bytes < 1 << 60
     assert there.disk_bytes > 0
+
+
+def test_available_memory_is_the_machines(machine: _Machine) -> None:
+    assert machine.available() == machine.memory()
+    machine.put("proc/meminfo", "MemTotal: 4000 kB\nMemFree: 10 kB\nMemAvailable:     30 kB\n")
+    assert machine.available() == 30 * 1024
+
+
+@pytest.mark.parametrize(
+    ("group", "limit", "used"),
+    [
+        ("0::/a/b\n", "a/memory.max", "a/memory.current"),
+        ("4:memory:/a/b\n", "memory/a/memory.limit_in_bytes", "memory/a/memory.usage_in_bytes"),
+    ],
+)
+def test_or_what_a_control_group_above_leaves_without_copies_of_files(
+    machine: _Machine, group: str, limit: str, used: str
+) -> None:
+    machine.put("proc/meminfo", "MemAvailable: 3000 kB\n")
+    machine.put("proc/self/cgroup", group)
+    machine.put(f"cgroup/{limit}", "1000000\n")
+    machine.put(f"cgroup/{used}", "900000\n")
+    assert machine.available() == 100_000
+    machine.put(
+        f"cgroup/{limit.rpartition('/')[0]}/memory.stat",
+        "anon 1\ninactive_file 30000\nactive_file 20000\n",
+    )
+    assert machine.available() == 150_000
+    machine.put(f"cgroup/{used}", "1060000\n")
+    assert machine.available() == 0
+    machine.put(f"cgroup/{limit}", "max\n")
+    assert machine.available() == 3000 * 1024

@@ -24,6 +24,7 @@ from iris.platforms.local.budget import MachineBudget
 from iris.platforms.local.machine import LocalMachine, LocalMachineOptions
 from iris.platforms.local.vm_manager import LocalVmManager, WorkerHosting
 from iris.version import VERSION
+from iris.worker.health.options import HealthOptions
 
 _log = logging.getLogger(__name__)
 
@@ -57,6 +58,11 @@ class LocalControlPlane:
                 inherit_env=launch.inherit_env,
                 stop_grace=self._config.worker.stop_grace.ToTimedelta(),
                 bundle_cache_bytes=self._config.worker.bundle_cache_size,
+                environment_cache_bytes=self._config.worker.environment_cache_size,
+                secret_env=tuple(self._config.worker.secret_env),
+                max_processes=self._config.worker.max_processes,
+                max_open_files=self._config.worker.max_open_files,
+                health=_health_options(self._config.worker.health),
             ),
             MachineBudget(
                 machine_budget(self._config, this_machine(folder.path)),
@@ -119,6 +125,15 @@ async def _logged(what: str, stop: Callable[[], Awaitable[None]]) -> None:
 def _hosting(config: config_pb2.ClusterConfig, group: str) -> WorkerHosting:
     said = config.scale_groups[group].provider.local.workers
     return _HOSTINGS[said or config.controller_vm.local.workers]
+
+
+def _health_options(said: config_pb2.WorkerHealthConfig) -> HealthOptions:
+    return HealthOptions(
+        min_disk_bytes=said.min_disk,
+        min_memory_bytes=said.min_memory,
+        max_clock_skew=said.max_clock_skew.ToTimedelta(),
+        interval=said.interval.ToTimedelta(),
+    )
 
 
 def _autoscaler_settings(config: config_pb2.ClusterConfig) -> AutoscalerSettings:

@@ -14,6 +14,7 @@ class ErrorCode(Enum):
     FAILED_PRECONDITION = "FAILED_PRECONDITION"
     RESOURCE_EXHAUSTED = "RESOURCE_EXHAUSTED"
     UNAUTHENTICATED = "UNAUTHENTICATED"
+    PERMISSION_DENIED = "PERMISSION_DENIED"
     UNAVAILABLE = "UNAVAILABLE"
     DEADLINE_EXCEEDED = "DEADLINE_EXCEEDED"
     DATA_LOSS = "DATA_LOSS"
@@ -77,6 +78,12 @@ class Unauthenticated(IrisError):
     code = ErrorCode.UNAUTHENTICATED
 
 
+class PermissionDenied(IrisError):
+    """The caller is known, and may not do this."""
+
+    code = ErrorCode.PERMISSION_DENIED
+
+
 class Unavailable(IrisError):
     """The other side cannot be reached at the moment."""
 
@@ -112,6 +119,7 @@ ERRORS_BY_CODE: dict[ErrorCode, type[IrisError]] = {
         FailedPrecondition,
         ResourceExhausted,
         Unauthenticated,
+        PermissionDenied,
         Unavailable,
         DeadlineExceeded,
         DataLoss,

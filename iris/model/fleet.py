@@ -12,6 +12,12 @@ ATTRIBUTE_SCALE_GROUP = "scale-group"
 ATTRIBUTE_SLICE = "slice-id"
 ATTRIBUTE_ZONE = "zone"
 ATTRIBUTE_PREEMPTIBLE = "preemptible"
+# Those that are found on a machine, and by what (`nvidia-smi`, `gce-metadata`).
+ATTRIBUTE_REGION = "region"
+ATTRIBUTE_INSTANCE = "instance"
+ATTRIBUTE_GPU_NAME = "gpu-name"
+ATTRIBUTE_GPU_MEMORY = "gpu-memory"
+ATTRIBUTE_FOUND_BY = "found-by"
 # And those of TPU slices, named as Cloud TPU names them.
 ATTRIBUTE_TPU_NAME = "tpu-name"
 ATTRIBUTE_TPU_WORKER_ID = "tpu-worker-id"

@@ -5,12 +5,15 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from enum import Enum
 
+from iris.model.callables import CallableEntrypoint
 from iris.model.constraints import Constraint
+from iris.model.environment import EnvironmentSpec
 from iris.model.errors import InvalidArgument
 from iris.model.ids import JobId
 from iris.model.priority import PriorityBand
 from iris.model.resources import Resources
 from iris.model.taints import Toleration
+from iris.model.texts import can_travel
 
 DEFAULT_MAX_RETRIES_PREEMPTION = 100
 _ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -19,32 +22,39 @@ _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 RESERVED_ENV_PREFIX = "IRIS_"
 
 
-def _can_travel(text: str) -> bool:
-    """Whether a program can be given it, and a message can hold it."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return "\0" not in text
-
-
 @dataclass(frozen=True, slots=True)
 class Entrypoint:
-    """What a task runs: a program and its arguments, in the bundle's folder."""
+    """What a task runs, in the bundle's folder: either a program and its arguments, or a Python
+    function.
+    """
 
-    argv: tuple[str, ...]
+    argv: tuple[str, ...] = ()
+    callable: CallableEntrypoint | None = None
 
     def __post_init__(self) -> None:
+        if self.callable is not None:
+            if self.argv:
+                raise InvalidArgument(
+                    f"The entrypoint is both the program {self.argv[0]!r} and the function "
+                    f"{self.callable.name}.",
+                    hint="Give argv or callable, not both.",
+                )
+            return
         if not self.argv or not self.argv[0]:
             raise InvalidArgument(
                 "The entrypoint has no program.", hint="Give argv at least one element."
             )
         for argument in self.argv:
-            if not _can_travel(argument):
+            if not can_travel(argument):
                 raise InvalidArgument(
                     f"The argument {argument!r} has a NUL byte, or is not UTF-8.",
                     hint="Put such bytes into a file of the bundle.",
                 )
+
+    @property
+    def program(self) -> str:
+        """Names it for people: the program, or `callable train.main`."""
+        return self.argv[0] if self.callable is None else f"callable {self.callable.name}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +102,9 @@ class JobSpec:
             by then is stopped, and the job has failed. None: as long as it wants.
         outlives_parent: A child job that goes on when its parent has ended; otherwise it is
             terminated then.
+        environment: What is built or run on the worker before the program; None: nothing.
+        task_timeout: How long one attempt of a task may run; then it is ended, and has failed. None:
+            as long as it wants.
     """
 
     entrypoint: Entrypoint
@@ -111,6 +124,8 @@ class JobSpec:
     scheduling_timeout: timedelta | None = None
     timeout: timedelta | None = None
     outlives_parent: bool = False
+    environment: EnvironmentSpec | None = None
+    task_timeout: timedelta | None = None
 
     def __post_init__(self) -> None:
         self._count_ports()
@@ -134,6 +149,7 @@ class JobSpec:
         for name, limit in (
             ("scheduling_timeout", self.scheduling_timeout),
             ("timeout", self.timeout),
+            ("task_timeout", self.task_timeout),
         ):
             if limit is not None and limit <= timedelta(0):
                 raise InvalidArgument(f"{name} is {limit}.", hint="It is more than 0, or unset.")
@@ -163,7 +179,7 @@ class JobSpec:
 
     def _check_names(self) -> None:
         for name, value in self.env:
-            if not _ENV_NAME.fullmatch(name) or not _can_travel(value):
+            if not _ENV_NAME.fullmatch(name) or not can_travel(value):
                 raise InvalidArgument(
                     f"{name!r}={value!r} is no environment variable.",
                     hint="Names are [A-Za-z0-9_].",

@@ -1,12 +1,18 @@
-"""Scale groups, slices and VMs onto the wire."""
+"""Scale groups, slices and VMs onto the wire, and what workers say of their health."""
+
+from collections.abc import Iterable
 
 from iris_proto import cluster_pb2
 
 from iris.model.fleet import ManagedVm, ScaleGroup, Slice, VmState
+from iris.model.health import HealthProblem
 from iris.rpc.convert_job import resources_to_proto
 from iris.rpc.convert_values import EnumTable, timestamp_to_proto
 
 VM_STATES = EnumTable(VmState, cluster_pb2.VmState, "VM_")
+# What is taken over of what a worker says of itself: far more than its checks ever find.
+_MOST_PROBLEMS = 32
+_MOST_TEXT = 1_000
 
 
 def vm_to_proto(vm: ManagedVm) -> cluster_pb2.VmStatus:
@@ -48,4 +54,19 @@ def scale_group_to_proto(
         accelerator_variant=group.accelerator_variant,
         slices=[slice_to_proto(slice_) for slice_ in slices],
         problem=problem,
+    )
+
+
+def problems_to_proto(problems: Iterable[HealthProblem]) -> list[cluster_pb2.HealthProblem]:
+    """Why a worker is not well."""
+    return [cluster_pb2.HealthProblem(check=one.check, text=one.text) for one in problems]
+
+
+def problems_from_proto(
+    messages: Iterable[cluster_pb2.HealthProblem],
+) -> tuple[HealthProblem, ...]:
+    """The same; what is too much of it is cut off."""
+    return tuple(
+        HealthProblem(one.check[:_MOST_TEXT], one.text[:_MOST_TEXT])
+        for one in list(messages)[:_MOST_PROBLEMS]
     )

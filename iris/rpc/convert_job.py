@@ -3,9 +3,11 @@
 What comes in is checked: InvalidArgument says what is wrong.
 """
 
-from iris_proto import job_pb2
+from iris_proto import job_pb2, worker_pb2
 
+from iris.model.callables import CallableEntrypoint
 from iris.model.constraints import Constraint, ConstraintOp
+from iris.model.environment import EnvironmentSpec
 from iris.model.errors import InvalidArgument
 from iris.model.job import Entrypoint, ExistingJobPolicy, Gang, JobSpec
 from iris.model.pending import PendingCode, PendingReason, RuleCount
@@ -92,10 +94,55 @@ def toleration_from_proto(message: job_pb2.Toleration) -> Toleration:
     return Toleration(message.key, message.value if message.HasField("value") else None)
 
 
+def environment_to_proto(environment: EnvironmentSpec | None) -> job_pb2.EnvironmentSpec | None:
+    """None, for a field of a message, leaves it absent."""
+    if environment is None:
+        return None
+    return job_pb2.EnvironmentSpec(
+        python=environment.python,
+        lock_file=environment.lock_file,
+        wheelhouse=environment.wheelhouse,
+        setup=environment.setup,
+    )
+
+
+def environment_from_proto(
+    message: job_pb2.JobSpec | worker_pb2.AttemptSpec,
+) -> EnvironmentSpec | None:
+    """The message's `environment`. Raises InvalidArgument."""
+    if not message.HasField("environment"):
+        return None
+    said = message.environment
+    return EnvironmentSpec(said.python, said.lock_file, said.wheelhouse, tuple(said.setup))
+
+
+def entrypoint_to_proto(entrypoint: Entrypoint) -> job_pb2.Entrypoint:
+    """See entrypoint_from_proto."""
+    called = entrypoint.callable
+    if called is None:
+        return job_pb2.Entrypoint(argv=entrypoint.argv)
+    return job_pb2.Entrypoint(
+        callable=job_pb2.CallableEntrypoint(
+            pickled=called.pickled, python=called.python, name=called.name
+        )
+    )
+
+
+def entrypoint_from_proto(message: job_pb2.Entrypoint) -> Entrypoint:
+    """Raises InvalidArgument."""
+    called = message.callable
+    return Entrypoint(
+        tuple(message.argv),
+        CallableEntrypoint(called.pickled, called.python, called.name)
+        if message.HasField("callable")
+        else None,
+    )
+
+
 def job_spec_to_proto(spec: JobSpec) -> job_pb2.JobSpec:
     """See job_spec_from_proto."""
     return job_pb2.JobSpec(
-        entrypoint=job_pb2.Entrypoint(argv=spec.entrypoint.argv),
+        entrypoint=entrypoint_to_proto(spec.entrypoint),
         resources=resources_to_proto(spec.resources),
         replicas=spec.replicas,
         constraints=[constraint_to_proto(constraint) for constraint in spec.constraints],
@@ -112,6 +159,8 @@ def job_spec_to_proto(spec: JobSpec) -> job_pb2.JobSpec:
         scheduling_timeout=duration_to_proto(spec.scheduling_timeout),
         timeout=duration_to_proto(spec.timeout),
         outlives_parent=spec.outlives_parent,
+        task_timeout=duration_to_proto(spec.task_timeout),
+        environment=environment_to_proto(spec.environment),
     )
 
 
@@ -126,7 +175,7 @@ def job_spec_from_proto(
         default_priority: The band of a job that leaves it open.
     """
     return JobSpec(
-        entrypoint=Entrypoint(tuple(message.entrypoint.argv)),
+        entrypoint=entrypoint_from_proto(message.entrypoint),
         resources=resources_from_proto(message.resources),
         replicas=message.replicas,
         constraints=tuple(constraint_from_proto(constraint) for constraint in message.constraints),
@@ -145,6 +194,8 @@ def job_spec_from_proto(
         scheduling_timeout=duration_from_proto(message, "scheduling_timeout"),
         timeout=duration_from_proto(message, "timeout"),
         outlives_parent=message.outlives_parent,
+        task_timeout=duration_from_proto(message, "task_timeout"),
+        environment=environment_from_proto(message),
     )
 
 

@@ -5,7 +5,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from iris_proto import cluster_pb2, job_pb2
 
+from iris.model.callables import CallableEntrypoint
 from iris.model.constraints import Constraint, ConstraintOp
+from iris.model.environment import EnvironmentSpec
 from iris.model.errors import InvalidArgument
 from iris.model.fleet import ManagedVm, ScaleGroup, Slice, VmState
 from iris.model.ids import SliceId, WorkerId
@@ -38,6 +40,8 @@ FULL_SPEC = JobSpec(
     scheduling_timeout=timedelta(minutes=5),
     timeout=timedelta(hours=2),
     outlives_parent=True,
+    environment=EnvironmentSpec("3.11", "locks/gpu.txt", "wheels", ("make data", "ü")),
+    task_timeout=timedelta(seconds=0.5),
 )
 
 
@@ -47,8 +51,11 @@ FULL_SPEC = JobSpec(
         FULL_SPEC,
         JobSpec(Entrypoint(("true",)), Resources()),
         JobSpec(Entrypoint(("true",)), Resources(), replicas=9, max_task_failures=3),
+        JobSpec(
+            Entrypoint(callable=CallableEntrypoint(b"\0\xff", "3.11", "train.main")), Resources()
+        ),
     ],
-    ids=["full", "least", "some may fail"],
+    ids=["full", "least", "some may fail", "function"],
 )
 def test_job_spec_round_trip(spec: JobSpec) -> None:
     wire = convert_job.job_spec_to_proto(spec).SerializeToString()

@@ -24,7 +24,6 @@ from iris.model.errors import (
     Internal,
     InvalidArgument,
     IrisError,
-    Unauthenticated,
     Unavailable,
 )
 
@@ -37,7 +36,6 @@ _FOREIGN_STATUS: dict[grpc.StatusCode, type[IrisError]] = {
     grpc.StatusCode.ABORTED: Unavailable,
     grpc.StatusCode.CANCELLED: Unavailable,
     grpc.StatusCode.OUT_OF_RANGE: InvalidArgument,
-    grpc.StatusCode.PERMISSION_DENIED: Unauthenticated,
     grpc.StatusCode.UNIMPLEMENTED: FailedPrecondition,
     grpc.StatusCode.UNKNOWN: Internal,
 }

@@ -4,7 +4,7 @@ import grpc
 import grpc.aio
 
 from iris.model.errors import FailedPrecondition
-from iris.rpc.auth import OPEN_METHODS, TokenInterceptor
+from iris.rpc.auth import OPEN_METHODS, FindTask, TokenInterceptor, no_tasks
 from iris.rpc.channels import KEEPALIVE_OPTIONS, SIZE_OPTIONS
 from iris.rpc.errors import ErrorInterceptor
 
@@ -23,14 +23,18 @@ _OPTIONS: tuple[tuple[str, int], ...] = (
 )
 
 
-def create_server(token: str, open_methods: frozenset[str] = OPEN_METHODS) -> grpc.aio.Server:
+def create_server(
+    token: str,
+    open_methods: frozenset[str] = OPEN_METHODS,
+    find_task: FindTask = no_tasks,
+) -> grpc.aio.Server:
     """A server that refuses every call without `token` except those of `open_methods` (full names,
-    `/package.Service/Method`).
+    `/package.Service/Method`), and what tasks may do: `find_task` knows those that run.
 
     Call on the event loop it is to run on.
     """
     return grpc.aio.server(
-        interceptors=(TokenInterceptor(token, open_methods), ErrorInterceptor()),
+        interceptors=(TokenInterceptor(token, open_methods, find_task), ErrorInterceptor()),
         options=_OPTIONS,
         maximum_concurrent_rpcs=MAX_CONCURRENT_CALLS,
     )

@@ -143,7 +143,8 @@ class Explainer:
                     largest = miss
             elif not view.accepting:
                 closed[view.not_accepting or "not accepting"] += 1
-                example = position if example < 0 else example
+                if example < 0 or (view.problem and not self._table.views[example].problem):
+                    example = position
             else:
                 open_ += 1
         sizes = _Sizes(too_small, largest, tuple(sorted(closed.items())), example, open_)
@@ -189,7 +190,11 @@ class Explainer:
         if sizes.closed:
             name = self._name(sizes.example)
             hint = "The workers that would do take no new tasks."
-            code, subject = PendingCode.WORKERS_UNAVAILABLE, sizes.closed[0][0]
+            view = self._table.views[sizes.example]
+            subject = sizes.closed[0][0]
+            if view.problem:
+                name, subject = f"{name} ({view.problem})", view.not_accepting
+            code = PendingCode.WORKERS_UNAVAILABLE
             return PendingReason(code, subject, _needed(request), name, below, hint)
         assert sizes.largest is not None, "an eligible worker is large enough, closed or open"
         needed, nearest = self._amounts(request, sizes.largest, "on")

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from iris.model.constraints import Constraint, ConstraintOp
 from iris.model.pending import PendingCode, PendingReason
-from iris.scheduler.schedule import schedule
+from iris.scheduler.schedule import Scheduler, schedule
 from iris.scheduler.snapshot import WorkerView
 from iris.scheduler.work_fixture import CHIP, Runs, Waits, cores, gang, snapshot_of, worker
 
@@ -72,6 +72,25 @@ def test_the_workers_that_would_do_take_no_work() -> None:
         ("WORKERS_UNAVAILABLE", "silent", 1),
         ("INSUFFICIENT_RESOURCE", "cpu", 1),
     ]
+
+
+def test_a_worker_that_is_not_well_is_named_with_its_problem() -> None:
+    full = replace(worker("b", 4, refuses="unhealthy"), problem="disk: 120 MiB free, needs 1 GiB")
+    reason = why([worker("a", 4, refuses="draining"), full], Waits("/u/x", need=cores(4)))
+    assert (reason.code, reason.subject) == (PendingCode.WORKERS_UNAVAILABLE, "unhealthy")
+    assert reason.nearest == "b (disk: 120 MiB free, needs 1 GiB)"
+    assert rules(reason) == [
+        ("WORKERS_UNAVAILABLE", "draining", 1),
+        ("WORKERS_UNAVAILABLE", "unhealthy", 1),
+    ]
+
+
+def test_what_is_told_of_a_problem_is_what_it_is_now() -> None:
+    remembers, wide = Scheduler(), worker("w", 4, refuses="unhealthy")
+    for problem in ("disk: 7 MiB free", "disk: 6 MiB free"):
+        fleet = [replace(wide, problem=problem)]
+        (left,) = remembers.schedule(snapshot_of(fleet, [Waits("/u/x", need=cores(4))])).unplaced
+        assert left.reason.nearest == f"w ({problem})"
 
 
 def test_a_constraint_that_nobody_satisfies_shows_what_there_is() -> None:

@@ -29,7 +29,8 @@ class WorkerView:
         releasing: What attempts hold that are being stopped, and so will be free soon.
         attributes: Its taints are among them (see iris.model.taints).
         accepting: Whether it takes new work; if not, `not_accepting` says why ("draining",
-            "silent").
+            "silent", "unhealthy").
+        problem: What makes it unhealthy, for people.
     """
 
     worker_id: WorkerId
@@ -39,6 +40,7 @@ class WorkerView:
     accepting: bool = True
     not_accepting: str = ""
     releasing: Resources = _NOTHING
+    problem: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,11 +8,13 @@ from datetime import timedelta
 from pathlib import Path
 from typing import BinaryIO
 
+from iris.model.environment import EnvironmentSpec
 from iris.model.errors import IrisError
 from iris.worker.protocols import (
     BundleLease,
     ExitReport,
     Image,
+    PythonEnvironmentLease,
     RunRequest,
     TreeUsage,
 )
@@ -73,6 +75,43 @@ class FakeBundles:
             self.leased -= 1
 
         return BundleLease(self._folder, release)
+
+
+class FakePythonEnvironments:
+    """A PythonEnvironmentProvider with one environment, whatever is asked for.
+
+    Attributes:
+        leased: How many leases are out.
+        asked: What was asked for, and with which bundle.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self.gate = Gate()
+        self.leased = 0
+        self.asked: list[tuple[EnvironmentSpec, Path | None]] = []
+
+    async def prepare(
+        self,
+        spec: EnvironmentSpec,
+        bundle: Path | None,
+        bundle_digest: str,
+        say: Callable[[str], None],
+    ) -> PythonEnvironmentLease:
+        """See PythonEnvironmentProvider."""
+        self.asked.append((spec, bundle))
+        say("building an environment")
+        await self.gate.passing()
+        self.leased += 1
+        given_back = False
+
+        def release() -> None:
+            nonlocal given_back
+            assert not given_back, "an environment was given back twice"
+            given_back = True
+            self.leased -= 1
+
+        return PythonEnvironmentLease(self._folder, release)
 
 
 class FakeImages:
@@ -157,10 +196,13 @@ class FakeRunHandle:
 
 
 class FakeRuntime:
-    """A ContainerRuntime whose trees are played by the test."""
+    """A ContainerRuntime whose trees are played by the test. `gate` is in `run`, `probed` in
+    `probe`.
+    """
 
     def __init__(self) -> None:
         self.gate = Gate()
+        self.probed = Gate()
         self.handles: list[FakeRunHandle] = []
 
     @property
@@ -177,6 +219,10 @@ class FakeRuntime:
         handle = FakeRunHandle(request)
         self.handles.append(handle)
         return handle
+
+    async def probe(self) -> None:
+        """See ContainerRuntime."""
+        await self.probed.passing()
 
     async def close(self) -> None:
         """See ContainerRuntime."""

@@ -130,7 +130,7 @@ class AttemptSet:
             self._forget(oldest)
 
     def _forget(self, uid: AttemptUid) -> None:
-        del self._attempts[uid]
+        self._attempts.pop(uid).logs.discard()
         self._finished.pop(uid, None)
         self.outbox.forget(uid)
 

@@ -1,15 +1,17 @@
 """Bundles come whole or not at all, once, and stay while they are used."""
 
 import asyncio
+import gzip
 import io
 import os
 import random
+import tarfile
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
-from iris.bundle import pack_directory
+from iris.bundle import BundleLimits, BundleTooLarge, InvalidBundle, pack_directory
 from iris.model.errors import (
     DataLoss,
     FailedPrecondition,
@@ -31,6 +33,7 @@ class Server:
         self.archives: dict[str, bytes] = {}
         self.asked: list[tuple[str, int]] = []
         self.break_after: list[int] = []
+        self.replace_after_break: dict[str, bytes] = {}
         self.gate = asyncio.Event()
         self.gate.set()
 
@@ -51,6 +54,7 @@ class Server:
         data = self.archives[digest][offset:]
         if self.break_after:
             yield data[: self.break_after.pop(0)]
+            self.archives.update(self.replace_after_break)
             raise Unavailable("the connection broke")
         yield data
 
@@ -68,7 +72,11 @@ def server(tmp_path: Path) -> Server:
 
 
 async def provider(
-    tmp_path: Path, server: Server, *, max_bytes: int = 1 << 30
+    tmp_path: Path,
+    server: Server,
+    *,
+    max_bytes: int = 1 << 30,
+    limits: BundleLimits | None = None,
 ) -> CachedBundleProvider:
     bundles = CachedBundleProvider(
         tmp_path / "cache",
@@ -76,6 +84,7 @@ async def provider(
         max_bytes=max_bytes,
         clock=ImpatientClock(),
         rng=random.Random(0),
+        limits=limits,
     )
     await bundles.start()
     return bundles
@@ -93,7 +102,7 @@ def cached(tmp_path: Path) -> list[str]:
 def entry(digest: str) -> list[str]:
     """The names of one whole entry."""
     key = digest.removeprefix("sha256:")
-    return [key, f"{key}.size"]
+    return [key, f"{key}.json"]
 
 
 async def test_a_bundle_is_downloaded_once_and_said_to_be(tmp_path: Path, server: Server) -> None:
@@ -130,6 +139,22 @@ async def test_a_broken_download_goes_on_where_it_broke_off(tmp_path: Path, serv
     assert said[1] == "The download stopped at 10 B: the connection broke Trying again."
 
 
+async def test_pieces_of_two_archives_of_one_bundle_are_fetched_anew(
+    tmp_path: Path, server: Server
+) -> None:
+    digest = server.add("a", size=100_000)
+    # Another Python's zlib, another archive: the digest is over the contents.
+    plain = gzip.decompress(server.archives[digest])
+    server.replace_after_break[digest] = gzip.compress(plain, compresslevel=0, mtime=0)
+    server.break_after = [100]
+    said: list[str] = []
+    lease = await (await provider(tmp_path, server)).fetch(digest, said.append)
+    assert (lease.path / "main.py").read_bytes() == b"a" * 100_000
+    assert [offset for _, offset in server.asked] == [0, 100, 0]
+    assert said[2] == "What came in pieces does not fit together. Fetching it anew, in one."
+    assert cached(tmp_path) == entry(digest)
+
+
 async def test_one_that_brings_nothing_is_given_up(tmp_path: Path, server: Server) -> None:
     digest = server.add("a")
     server.break_after = [5] + [0] * 5
@@ -150,6 +175,81 @@ async def test_wrong_content_is_refused_and_nothing_of_it_is_kept(
     with pytest.raises(DataLoss, match="digest"):
         await bundles.fetch(right, silent)
     assert cached(tmp_path) == []
+
+
+async def test_what_was_changed_in_the_cache_is_fetched_anew(
+    tmp_path: Path, server: Server
+) -> None:
+    digest = server.add("a")
+    bundles = await provider(tmp_path, server)
+    old = await bundles.fetch(digest, silent)
+    (old.path / "main.py").write_text("import evil")
+    said: list[str] = []
+    fresh = await bundles.fetch(digest, said.append)
+    assert (fresh.path / "main.py").read_bytes() == b"a" * 1000
+    assert len(server.asked) == 2
+    assert said[0].endswith("has been changed: it is not used.")
+    assert (old.path / "main.py").read_text() == "import evil"
+    old.release()
+    await assert_eventually(lambda: not old.path.exists(), "the changed one is gone")
+    assert (await bundles.fetch(digest, silent)).path == fresh.path
+
+
+async def test_what_was_changed_while_no_process_had_it_is_fetched_anew(
+    tmp_path: Path, server: Server
+) -> None:
+    digest = server.add("a")
+    before = await provider(tmp_path, server)
+    (await before.fetch(digest, silent)).release()
+    await before.close()
+    (tmp_path / "cache" / entry(digest)[0] / "main.py").unlink()
+    lease = await (await provider(tmp_path, server)).fetch(digest, silent)
+    assert (lease.path / "main.py").exists()
+
+
+def archive_of(*entries: tuple[str, str, bytes]) -> bytes:
+    """Of (path, link target or "", content); nothing is checked."""
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w:gz") as archive:
+        for path, target, content in entries:
+            header = tarfile.TarInfo(path)
+            header.type = tarfile.SYMTYPE if target else tarfile.REGTYPE
+            header.linkname = target
+            header.size = len(content)
+            archive.addfile(header, io.BytesIO(content))
+    return out.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("archive", "kind", "says"),
+    [
+        (archive_of(("../../escaped", "", b"x")), InvalidBundle, "does not stay inside"),
+        (archive_of(("/tmp/escaped", "", b"x")), InvalidBundle, "does not stay inside"),
+        (archive_of(("link", "../..", b"")), InvalidBundle, "not inside the bundle"),
+        (archive_of(("link", "/etc", b"")), InvalidBundle, "not inside the bundle"),
+        (
+            archive_of(("link", ".", b""), ("link/escaped", "", b"x")),
+            InvalidBundle,
+            "in the way",
+        ),
+        (archive_of(("bomb", "", b"\0" * (5 << 20))), BundleTooLarge, "5,242,880 bytes"),
+        (archive_of(*((f"{n}", "", b"") for n in range(101))), BundleTooLarge, "101 entries"),
+        (os.urandom(3 << 20), BundleTooLarge, "The archive of the bundle sha256:0"),
+    ],
+    ids=["up", "absolute", "link up", "link out", "through a link", "bomb", "entries", "archive"],
+)
+async def test_what_would_escape_or_explode_is_refused_and_nothing_of_it_is_kept(
+    tmp_path: Path, server: Server, archive: bytes, kind: type[Exception], says: str
+) -> None:
+    digest = "sha256:" + "0" * 64
+    server.archives[digest] = archive
+    limits = BundleLimits(entries=100, file_bytes=1 << 20, content_bytes=1 << 20)
+    bundles = await provider(tmp_path, server, limits=limits)
+    with pytest.raises(kind, match=says):
+        await bundles.fetch(digest, silent)
+    assert cached(tmp_path) == []
+    assert not list(tmp_path.rglob("escaped"))
+    assert len(server.asked) == 1
 
 
 @pytest.mark.parametrize("digest", ["", "sha256:00", "../../etc", "sha256:" + "0" * 63 + "/"])
@@ -209,7 +309,6 @@ async def test_a_download_that_nobody_waits_for_any_more_is_for_the_next(
     await assert_eventually(lambda: cached(tmp_path) == entry(digest), "the bundle is there")
     await bundles.fetch(digest, silent)
     assert len(server.asked) == 1
-    assert bundles._downloads == {}
 
 
 async def test_the_least_recently_used_go_first_and_never_one_in_use(
@@ -224,6 +323,24 @@ async def test_the_least_recently_used_go_first_and_never_one_in_use(
         (await bundles.fetch(digest, silent)).release()
     assert cached(tmp_path) == sorted(entry(digests[0]) + entry(digests[3]))
     assert (leases[0].path / "main.py").exists()
+
+
+async def test_many_readers_read_whole_bundles_while_others_come_and_go(
+    tmp_path: Path, server: Server
+) -> None:
+    digests = [server.add(name) for name in "abcdef"]
+    bundles = await provider(tmp_path, server, max_bytes=2500)
+
+    async def read(number: int) -> None:
+        lease = await bundles.fetch(digests[number % 6], silent)
+        await asyncio.sleep(0)
+        assert (lease.path / "main.py").read_bytes() == b"abcdef"[number % 6 :][:1] * 1000
+        lease.release()
+
+    await asyncio.gather(*(read(number) for number in range(60)))
+    last = server.add("last", size=600)
+    (await bundles.fetch(last, silent)).release()
+    assert len(cached(tmp_path)) == len(entry(last))
 
 
 async def test_what_is_in_use_may_exceed_the_bound(tmp_path: Path, server: Server) -> None:
@@ -245,7 +362,8 @@ async def test_a_new_process_uses_what_is_whole_and_removes_what_is_not(
         (cache / name).mkdir()
         (cache / name / "half").write_text("")
     (cache / f"{'2' * 64}.archive").write_text("")
-    (cache / f"{'3' * 64}.size").write_text("10")
+    (cache / f"{'3' * 64}.json").write_text("half")
+    (cache / f"{'4' * 64}.json").write_text((cache / entry(digest)[1]).read_text())
     server.asked.clear()
     lease = await (await provider(tmp_path, server)).fetch(digest, silent)
     assert (lease.path / "main.py").exists()

@@ -9,6 +9,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
+from iris.model.environment import EnvironmentSpec
 from iris.model.resources import Resources
 
 
@@ -27,6 +28,38 @@ class BundleProvider(Protocol):
         """The unpacked, verified bundle. `say` takes progress lines for the attempt's BUILD log.
 
         Raises NotFound (nobody has it), DataLoss (it does not match its digest), Unavailable.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class PythonEnvironmentLease:
+    """A Python environment (its `bin` has the programs) that stays until `release` is called."""
+
+    path: Path
+    release: Callable[[], None]
+
+
+class PythonEnvironmentProvider(Protocol):
+    """Builds jobs' Python environments. Any number of callers at once; one build for all who ask
+    for the same.
+    """
+
+    async def prepare(
+        self,
+        spec: EnvironmentSpec,
+        bundle: Path | None,
+        bundle_digest: str,
+        say: Callable[[str], None],
+    ) -> PythonEnvironmentLease:
+        """The environment of a specification that has one, ready. `say` takes the build's output,
+        for the attempt's BUILD log.
+
+        Raises FailedPrecondition (it cannot be built; the last lines of the build say why),
+        ResourceExhausted (the disk is full), Unavailable.
+
+        Args:
+            bundle: The unpacked bundle, which stays while this runs; None without one.
+            bundle_digest: What is known of one bundle need not be found out again.
         """
 
 
@@ -56,8 +89,29 @@ class WorkerEnvironment:
 class EnvironmentProvider(Protocol):
     """Finds out what this machine has to offer."""
 
-    def probe(self) -> WorkerEnvironment:
+    async def probe(self) -> WorkerEnvironment:
         """Resources and attributes. Raises FailedPrecondition where the machine cannot be a worker."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one process tree may use, all of its processes together; 0 or None: as much as there is.
+
+    Attributes:
+        processes: And threads.
+        open_files: Of each single process; never above what the worker itself may have.
+        disk_bytes: Of what lies below `disk_path`, and of each single file that it writes anywhere.
+        disk_path: The attempt's folder, which is measured whether or not it is limited; None: not.
+        wall: How long it may run before it is asked to end, as by `stop`.
+    """
+
+    memory_bytes: int = 0
+    cpu_millis: int = 0
+    processes: int = 0
+    open_files: int = 0
+    disk_bytes: int = 0
+    disk_path: Path | None = None
+    wall: timedelta | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +133,7 @@ class RunRequest:
     resources: Resources
     stop_grace: timedelta
     image: Image = Image()
+    limits: Limits = Limits()
     say: Callable[[str], None] = field(default=lambda text: None, compare=False)
 
 
@@ -88,6 +143,8 @@ class ExitReport:
 
     Attributes:
         error: Why it never ran or was ended by the runtime; empty when it ended by itself.
+        exceeded: The limit that it went beyond and was ended for, or failed of ("memory", "disk",
+            "wall", "processes"); `error` then says it in words. Empty for none.
         started: Whether the program was executed at all.
         stopped: Whether `stop` was called before the first process ended; `error` then is the
             reason.
@@ -98,18 +155,22 @@ class ExitReport:
     error: str = ""
     started: bool = True
     stopped: bool = False
+    exceeded: str = ""
     cpu_seconds: float = 0.0
     peak_memory_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class TreeUsage:
-    """What a process tree uses now."""
+    """What a process tree uses now. `disk_bytes` is what its folder takes, looked at every few
+    seconds.
+    """
 
     cpu_seconds: float
     memory_bytes: int
     peak_memory_bytes: int
     processes: int
+    disk_bytes: int = 0
 
 
 class RunHandle(Protocol):
@@ -167,6 +228,11 @@ class ContainerRuntime(Protocol):
 
         Raises Unavailable when the machine can start no more processes, FailedPrecondition once the
         runtime is closed.
+        """
+
+    async def probe(self) -> None:
+        """Returns if a tree could be begun now; cheap. Raises Unavailable if not, FailedPrecondition
+        once the runtime is closed.
         """
 
     async def close(self) -> None:

@@ -29,33 +29,39 @@ async def test_the_machine_is_an_image_and_no_other_is_to_be_had() -> None:
         await images.prepare(Image("debian"), print)
 
 
-def test_a_share_of_a_machine_has_what_it_was_given() -> None:
+async def test_a_share_of_a_machine_has_what_it_was_given() -> None:
     provider = LocalEnvironmentProvider(TOTAL, {"zone": "z"})
-    assert provider.probe() == WorkerEnvironment(TOTAL, {"zone": "z"}, "127.0.0.1")
+    assert await provider.probe() == WorkerEnvironment(TOTAL, {"zone": "z"}, "127.0.0.1")
 
 
-def test_a_share_of_nothing_cannot_be_a_worker() -> None:
+async def test_a_share_of_nothing_cannot_be_a_worker() -> None:
     with pytest.raises(FailedPrecondition, match="processor and memory"):
-        LocalEnvironmentProvider(Resources(memory_bytes=1), {}).probe()
+        await LocalEnvironmentProvider(Resources(memory_bytes=1), {}).probe()
 
 
-def test_a_machine_has_what_is_measured_and_its_known_accelerators() -> None:
+async def test_a_machine_has_what_is_measured_and_its_known_accelerators() -> None:
     provider = MachineEnvironmentProvider(
-        lambda: Resources(4000, 1 << 30, 5), {"zone": "z"}, "10.0.0.1", (("gpu/h100", 8),)
+        lambda: Resources(4000, 1 << 30, 5),
+        {"zone": "z"},
+        "10.0.0.1",
+        (("gpu/h100", 8),),
+        probes=(),
     )
-    assert provider.probe() == WorkerEnvironment(
+    assert await provider.probe() == WorkerEnvironment(
         Resources(4000, 1 << 30, 5, (("gpu/h100", 8),), ports=1000), {"zone": "z"}, "10.0.0.1"
     )
 
 
-def test_a_machine_lends_as_many_ports_as_it_is_told() -> None:
-    provider = MachineEnvironmentProvider(lambda: Resources(4000, 1 << 30), {}, "h", ports=5)
-    assert provider.probe().total.ports == 5
+async def test_a_machine_lends_as_many_ports_as_it_is_told() -> None:
+    provider = MachineEnvironmentProvider(
+        lambda: Resources(4000, 1 << 30), {}, "h", ports=5, probes=()
+    )
+    assert (await provider.probe()).total.ports == 5
 
 
-def test_a_machine_that_may_use_nothing_cannot_be_a_worker() -> None:
+async def test_a_machine_that_may_use_nothing_cannot_be_a_worker() -> None:
     with pytest.raises(FailedPrecondition, match="nothing to offer"):
-        MachineEnvironmentProvider(Resources, {}, "h").probe()
+        await MachineEnvironmentProvider(Resources, {}, "h").probe()
 
 
 async def test_a_host_makes_workers_that_work(tmp_path: Path) -> None:
@@ -71,7 +77,7 @@ async def test_a_host_makes_workers_that_work(tmp_path: Path) -> None:
     )
     await host.start()
     await host.start()
-    assert "process tree" in host.isolation
+    assert "disk by watchdog" in host.isolation
     worker = host.worker(
         WorkerOptions(
             worker_id=WorkerId("slice-1/0"),

@@ -2,13 +2,13 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import grpc.aio
 from iris_proto import job_pb2, worker_pb2, worker_pb2_grpc
 
 from iris.model.errors import IrisError, Unavailable
-from iris.rpc.convert_values import duration_to_proto
+from iris.rpc.convert_values import duration_to_proto, timestamp_to_proto
 from iris.rpc.server import bind, create_server
 from iris.testing.eventually import assert_eventually
 
@@ -64,6 +64,11 @@ class Stream:
             if seen.attempt_uid == uid
         ]
 
+    def health(self) -> list[list[str]]:
+        """What was told of the worker's health, in order, its Hello first."""
+        told = [self.hello.health, *(m.health for m in self.received if m.HasField("health"))]
+        return [[f"{one.check}: {one.text}" for one in health.problems] for health in told]
+
     def end(self, uid: str) -> worker_pb2.Observation | None:
         """The attempt's end, if it was told."""
         ends = [seen for seen in self.observations(uid) if seen.state in END_STATES]
@@ -74,8 +79,8 @@ class Stream:
         found: dict[int, bytes] = {}
         for message in self.received:
             if message.logs.attempt_uid == uid:
-                for at, line in enumerate(message.logs.lines, start=message.logs.first_index):
-                    assert found.setdefault(at, line.text) == line.text
+                for at, text in enumerate(_texts(message.logs), start=message.logs.first_index):
+                    assert found.setdefault(at, text) == text
         return found
 
     async def ended(self, uid: str) -> worker_pb2.Observation:
@@ -107,6 +112,7 @@ class ScriptedController(worker_pb2_grpc.WorkerServiceServicer):
         silent: Takes a Hello and does not answer.
         refuse_with: Answers every Hello with this.
         acknowledging: Acknowledges lines and ends as they come.
+        now: What its clock says when it welcomes a worker; None: it does not say.
     """
 
     def __init__(
@@ -118,6 +124,7 @@ class ScriptedController(worker_pb2_grpc.WorkerServiceServicer):
         self.silent = False
         self.refuse_with: IrisError | None = None
         self.acknowledging = True
+        self.now: datetime | None = None
         self.on_message: Callable[[Stream, worker_pb2.WorkerMessage], None] = lambda *_: None
         self._server: grpc.aio.Server | None = None
         self.port = 0
@@ -180,6 +187,7 @@ class ScriptedController(worker_pb2_grpc.WorkerServiceServicer):
                 controller_incarnation_id=f"controller-{self.starts}",
                 heartbeat_interval=duration_to_proto(self.heartbeat),
                 log_flush_timeout=duration_to_proto(self.flush),
+                now=timestamp_to_proto(self.now),
             )
         )
 
@@ -198,7 +206,11 @@ class ScriptedController(worker_pb2_grpc.WorkerServiceServicer):
     def _acknowledge(self, stream: Stream, message: worker_pb2.WorkerMessage) -> None:
         if message.HasField("logs"):
             batch = message.logs
-            stream.acknowledge_logs(batch.attempt_uid, batch.first_index + len(batch.lines))
+            stream.acknowledge_logs(batch.attempt_uid, batch.first_index + len(_texts(batch)))
         ends = [seen.attempt_uid for seen in message.observed.attempts if seen.state in END_STATES]
         if ends:
             stream.acknowledge(*ends)
+
+
+def _texts(batch: worker_pb2.LogBatch) -> list[bytes]:
+    return [text for run in batch.runs for text in run.text.split(b"\n")]

@@ -21,22 +21,27 @@ from iris.model.errors import (
     Unauthenticated,
     Unavailable,
 )
+from iris.model.health import HealthProblem
 from iris.rpc.channels import open_channel
 from iris.rpc.convert_job import resources_to_proto
 from iris.version import VERSION
 from iris.worker.attempt_set import AttemptSet
 from iris.worker.attempts.attempt import AttemptTools
+from iris.worker.attempts.limits import WorkerLimits
 from iris.worker.blocking import remove_tree
+from iris.worker.health.worker_health import WorkerHealth
+from iris.worker.logs.redaction import SecretRules
 from iris.worker.options import WorkerOptions
 from iris.worker.protocols import (
     BundleProvider,
     ContainerRuntime,
     EnvironmentProvider,
     ImageProvider,
+    PythonEnvironmentProvider,
     WorkerEnvironment,
 )
 from iris.worker.stream.backoff import Backoff
-from iris.worker.stream.messages import WelcomeTerms, observation_to_proto
+from iris.worker.stream.messages import WelcomeTerms, health_to_proto, observation_to_proto
 from iris.worker.stream.session import CallFailed, Session
 
 _log = logging.getLogger(__name__)
@@ -65,6 +70,7 @@ class Worker:
         environment: EnvironmentProvider,
         bundles: BundleProvider,
         images: ImageProvider,
+        python_environments: PythonEnvironmentProvider,
         runtime: ContainerRuntime,
         ports: PortAllocator,
         clock: Clock,
@@ -75,12 +81,21 @@ class Worker:
         self._environment_provider = environment
         self._bundles = bundles
         self._images = images
+        self._python_environments = python_environments
         self._runtime = runtime
         self._ports = ports
         self._clock = clock
         self._backoff = Backoff(rng)
         self.incarnation_id = ids.fresh("worker")
         self._lock = FileLock(options.work_dir / _LOCK)
+        self._health = WorkerHealth(
+            options.health,
+            options.work_dir,
+            runtime,
+            clock=clock,
+            tell=self._tell_health,
+            on_bug=self._fail,
+        )
         self._attempts: AttemptSet | None = None
         self._environment: WorkerEnvironment | None = None
         self._session: Session | None = None
@@ -105,9 +120,11 @@ class Worker:
             # What an earlier process left: its attempts are over, whatever became of it.
             await asyncio.to_thread(remove_tree, folder / _ATTEMPTS)
             private_folder(folder / _ATTEMPTS)
-            self._environment = self._environment_provider.probe()
+            self._environment = await self._environment_provider.probe()
             await self._runtime.start()
+            await self._health.start()
         except BaseException:
+            await self._health.stop()
             self._lock.let_go()
             raise
         tools = self._tools(self._environment, folder / _ATTEMPTS)
@@ -184,9 +201,12 @@ class Worker:
             stop_grace=self._options.stop_grace,
             bundles=self._bundles,
             images=self._images,
+            python_environments=self._python_environments,
             runtime=self._runtime,
             ports=self._ports,
             clock=self._clock,
+            secrets=SecretRules(self._options.secret_env, (self._options.token,)),
+            limits=WorkerLimits(self._options.max_processes, self._options.max_open_files),
         )
 
     # What the controller says: see Downstream.
@@ -194,6 +214,7 @@ class Worker:
     def on_welcome(self, terms: WelcomeTerms) -> None:
         """See Downstream."""
         self._backoff.reset()
+        self._health.controller_says(terms.now)
         _log.info(
             "worker %s attached to controller %s",
             self._options.worker_id,
@@ -266,6 +287,7 @@ class Worker:
             isolation=self._runtime.isolation,
             version=VERSION,
             attempts=[observation_to_proto(seen) for seen in self._set().hello()],
+            health=health_to_proto(self._health.problems),
         )
 
     def _set(self) -> AttemptSet:
@@ -275,6 +297,10 @@ class Worker:
     def _wake(self) -> None:
         if self._session is not None:
             self._session.wake()
+
+    def _tell_health(self, problems: tuple[HealthProblem, ...]) -> None:
+        if self._session is not None:
+            self._session.report_health(problems)
 
     def _fail(self, error: BaseException) -> None:
         if not self._failed.done():
@@ -291,6 +317,7 @@ class Worker:
             await asyncio.wait([self._connection])
 
     async def _end(self) -> None:
+        await self._health.stop()
         await self._disconnect()
         await asyncio.to_thread(remove_tree, self._options.work_dir / _ATTEMPTS)
         self._lock.path.unlink(missing_ok=True)

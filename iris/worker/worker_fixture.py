@@ -3,17 +3,18 @@
 import random
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 from iris_proto import job_pb2, worker_pb2
 
 from iris.host.clock import SystemClock
 from iris.host.ids import RandomIds
 from iris.host.ports import PortAllocator
-from iris.host.processes import ProcessIdentity
+from iris.host.processes import ProcessIdentity, all_processes, process_strings
 from iris.model.ids import SliceId, WorkerId
 from iris.model.resources import Resources
 from iris.testing.eventually import assert_eventually
-from iris.testing.worker_fakes import FakeBundles
+from iris.testing.worker_fakes import FakeBundles, FakePythonEnvironments
 from iris.worker.environment import LocalEnvironmentProvider
 from iris.worker.images import MachineImageProvider
 from iris.worker.runtime.process_runtime import ProcessRuntime
@@ -31,7 +32,7 @@ class Bench:
         self.ports = PortAllocator()
         self.workers: list[Worker] = []
 
-    def worker(self, name: str = "w", token: str = TOKEN) -> Worker:
+    def worker(self, name: str = "w", token: str = TOKEN, **options_more: Any) -> Worker:
         options = WorkerOptions(
             worker_id=WorkerId(name),
             controller_address=self.controller.address,
@@ -43,12 +44,14 @@ class Bench:
             stop_grace=timedelta(seconds=60),
             shutdown_grace=timedelta(seconds=0.2),
             welcome_timeout=timedelta(seconds=0.5),
+            **options_more,
         )
         worker = Worker(
             options,
             environment=LocalEnvironmentProvider(Resources(2000, 1 << 30), {"zone": "z"}),
             bundles=FakeBundles(self.root),
             images=MachineImageProvider(),
+            python_environments=FakePythonEnvironments(self.root),
             runtime=self.runtime,
             ports=self.ports,
             clock=SystemClock(),
@@ -58,8 +61,8 @@ class Bench:
         self.workers.append(worker)
         return worker
 
-    async def attached(self) -> tuple[Worker, Stream]:
-        worker = self.worker()
+    async def attached(self, **options_more: Any) -> tuple[Worker, Stream]:
+        worker = self.worker(**options_more)
         await worker.start()
         await worker.registered()
         return worker, await self.controller.stream()
@@ -87,16 +90,25 @@ def shell(script: str, *, ports: tuple[str, ...] = (), grace: float = 60) -> wor
 
 
 def forever(announce: str = "echo $$") -> worker_pb2.AttemptSpec:
-    """Says its pid and stays."""
+    """Says a pid and stays."""
     return shell(f"{announce}; exec sleep 600")
 
 
 async def pid_of(stream: Stream, uid: str) -> ProcessIdentity:
     """Of an attempt made by `forever`."""
-    lines = await assert_eventually(lambda: stream.lines(uid), "its pid")
-    identity = ProcessIdentity.of(int(lines[0]))
-    assert identity is not None
+    (identity,) = await tree_of(stream, uid)
     return identity
+
+
+async def tree_of(stream: Stream, uid: str) -> list[ProcessIdentity]:
+    """The processes of an attempt that has said their pids, as it sees them itself: it may be in a
+    PID namespace, where they are others.
+    """
+    lines = await assert_eventually(lambda: stream.lines(uid), "its pids")
+    marks = {f"IRIS_ATTEMPT_ID={uid}", f"IRIS_WORKER_ID={stream.hello.worker_id}"}
+    tree = [one for one in all_processes() if marks <= {*process_strings(one, "environ")}]
+    assert len(tree) == len(lines[0].split())
+    return tree
 
 
 def ends(stream: Stream, uid: str) -> list[worker_pb2.Observation]:

@@ -6,10 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from iris.host.processes import ProcessIdentity
 from iris.model.errors import FailedPrecondition
 from iris.testing.eventually import assert_eventually
-from iris.worker.worker_fixture import Bench, forever, pid_of, shell
+from iris.worker.worker_fixture import Bench, forever, pid_of, shell, tree_of
 
 
 async def test_stopping_ends_tasks_tells_their_lines_but_not_their_ends(bench: Bench) -> None:
@@ -66,11 +65,10 @@ async def test_a_stubborn_tree_does_not_outlive_its_worker(bench: Bench) -> None
     del spec.entrypoint.argv[:]
     spec.entrypoint.argv.extend([sys.executable, "-I", "-S", str(hostile), "stubborn"])
     stream.run(a=spec)
-    lines = await assert_eventually(lambda: stream.lines("a"), "its pids")
-    tree = [ProcessIdentity.of(int(pid)) for pid in lines[0].split()]
-    assert all(tree)
+    tree = await tree_of(stream, "a")
+    assert len(tree) == 5
     await worker.stop("enough")
-    assert not [one for one in tree if one and one.is_alive()]
+    assert not [one for one in tree if one.is_alive()]
 
 
 async def test_a_crash_is_without_a_word(bench: Bench) -> None:

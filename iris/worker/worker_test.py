@@ -1,6 +1,7 @@
 """The daemon against a scripted controller: how it attaches, and does what it is told, once."""
 
 import asyncio
+import sys
 from datetime import timedelta
 
 import pytest
@@ -20,7 +21,7 @@ async def test_the_hello_says_who_it_is(bench: Bench) -> None:
     assert (hello.total.cpu_millis, hello.total.memory_bytes) == (2000, 1 << 30)
     assert dict(hello.attributes) == {"zone": "z"}
     assert hello.host == "127.0.0.1"
-    assert "process tree" in hello.isolation
+    assert hello.isolation == bench.runtime.isolation
     assert list(hello.attempts) == []
 
 
@@ -213,3 +214,19 @@ async def test_workers_share_a_runtime_without_harm(bench: Bench) -> None:
     tasks = {name: await pid_of(stream, "a") for name, stream in streams.items()}
     await first.stop("enough")
     assert {name: task.is_alive() for name, task in tasks.items()} == {"one": False, "two": True}
+
+
+async def test_an_attempt_is_held_to_its_limits(bench: Bench) -> None:
+    _, stream = await bench.attached()
+    timed, big = forever(), forever(f"{sys.executable} -I -S -c 'x = bytearray(1) * (1 << 29)'")
+    timed.task_timeout.FromTimedelta(timedelta(seconds=0.2))
+    timed.stop_grace.FromTimedelta(timedelta(seconds=60))
+    big.resources.memory_bytes = 64 << 20
+    stream.run(timed=timed, big=big)
+    end = await stream.ended("timed")
+    assert (end.state, end.signal) == (job_pb2.TASK_FAILED, 15)
+    assert end.error == "The task ran for its limit of 0.2 s and was ended."
+    end = await stream.ended("big")
+    assert end.state == job_pb2.TASK_FAILED
+    assert "limit of 64 MiB" in end.error
+    assert end.usage.peak_memory_bytes >= 60 << 20

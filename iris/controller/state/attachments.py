@@ -2,6 +2,7 @@
 attempts they had.
 """
 
+from dataclasses import replace
 from datetime import datetime
 
 from iris.controller.state import events
@@ -12,6 +13,7 @@ from iris.controller.state.jobs import JobTable
 from iris.controller.state.outcomes import Outcomes
 from iris.controller.state.records import AttemptRecord, WorkerRecord
 from iris.controller.state.retry import spread
+from iris.model.errors import NotFound
 from iris.model.ids import user_of
 from iris.model.states import TaskState
 
@@ -45,6 +47,10 @@ class Attachments:
     def attached(self, event: events.WorkerAttached, effects: Effects) -> None:
         """A worker dials in."""
         known = self._fleet.get(event.worker_id)
+        # Who drained it meant the machine, whatever process runs there.
+        drained = (
+            known is not None and known.record.drained and known.record.slice_id == event.slice_id
+        )
         if known is not None and (
             known.record.incarnation_id != event.incarnation_id
             or known.record.slice_id != event.slice_id
@@ -63,6 +69,8 @@ class Attachments:
             isolation=event.isolation,
             version=event.version,
             attached_at=event.at,
+            problems=event.problems,
+            drained=drained,
         )
         if known is not None:
             self._compare(known, event, effects)
@@ -154,6 +162,28 @@ class Attachments:
         self._fleet.remove(worker, at)
         effects.workers[worker.record.worker_id] = None
         effects.reschedule = True
+
+    def health_changed(self, event: events.WorkerHealthChanged, effects: Effects) -> None:
+        """A worker is well no more, or again."""
+        worker = self._fleet.get(event.worker_id)
+        if worker is not None and worker.record.incarnation_id == event.incarnation_id:
+            self._note(worker, replace(worker.record, problems=event.problems), effects)
+
+    def drain_changed(self, event: events.WorkerDrainChanged, effects: Effects) -> None:
+        """A user wants a worker to take no new work, or to take work again. Raises NotFound."""
+        worker = self._fleet.get(event.worker_id)
+        if worker is None:
+            raise NotFound(
+                f"There is no worker {event.worker_id}.",
+                hint="`iris cluster status` shows those there are.",
+            )
+        self._note(worker, replace(worker.record, drained=event.drain), effects)
+
+    def _note(self, worker: Worker, record: WorkerRecord, effects: Effects) -> None:
+        if record != worker.record:
+            self._fleet.note(worker, record)
+            effects.workers[record.worker_id] = None
+            effects.reschedule = True
 
     def draining(self, event: events.SliceDraining, effects: Effects) -> None:
         """A slice gets no more work."""

@@ -7,8 +7,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from iris.controller.state.records import Usage
+from iris.model.health import HealthProblem
 from iris.model.ids import AttemptUid, JobId, SliceId, TaskId, WorkerId
 from iris.model.job import ExistingJobPolicy, JobSpec
+from iris.model.published import Endpoint, TaskOutput
 from iris.model.resources import Resources
 from iris.model.states import TaskState
 
@@ -114,6 +116,7 @@ class WorkerAttached:
         incarnation_id: Fresh for every start of the worker's process.
         running: Attempts that it has and that have not ended.
         ended: Attempts that ended and whose ends were not acknowledged.
+        problems: Why it is not well; none if it is.
     """
 
     at: datetime
@@ -129,6 +132,7 @@ class WorkerAttached:
     running: tuple[AttemptUid, ...]
     ended: tuple[AttemptUid, ...]
     jitter: float
+    problems: tuple[HealthProblem, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +153,27 @@ class WorkerLost:
     incarnation_id: str
     reason: str
     jitter: float
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerHealthChanged:
+    """What a worker says of its health is something else now. While it has problems it takes no new
+    work; what it runs goes on.
+    """
+
+    at: datetime
+    worker_id: WorkerId
+    incarnation_id: str
+    problems: tuple[HealthProblem, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerDrainChanged:
+    """A user wants a worker to take no new work, or to take work again."""
+
+    at: datetime
+    worker_id: WorkerId
+    drain: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,6 +202,33 @@ class TimePassed:
 
 
 @dataclass(frozen=True, slots=True)
+class EndpointRegistered:
+    """An attempt told where it can be reached; one of the same name is replaced."""
+
+    at: datetime
+    attempt_uid: AttemptUid
+    endpoint: Endpoint
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointUnregistered:
+    """An attempt can no longer be reached under that name."""
+
+    at: datetime
+    attempt_uid: AttemptUid
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class OutputPublished:
+    """An attempt gave a folder to be kept; one of the same name is replaced."""
+
+    at: datetime
+    attempt_uid: AttemptUid
+    output: TaskOutput
+
+
+@dataclass(frozen=True, slots=True)
 class JobsPruned:
     """These jobs have ended long ago and are forgotten, with their tasks and attempts. None of them
     has a child that has not ended or is not pruned with it.
@@ -195,8 +247,13 @@ Event = (
     | WorkerAttached
     | WorkerDetached
     | WorkerLost
+    | WorkerHealthChanged
+    | WorkerDrainChanged
     | SliceDraining
     | SliceGone
     | TimePassed
+    | EndpointRegistered
+    | EndpointUnregistered
+    | OutputPublished
     | JobsPruned
 )

@@ -7,6 +7,7 @@ from datetime import datetime
 from iris.autoscaler.demand import SliceOccupancy
 from iris.controller.state.records import WorkerRecord
 from iris.controller.state.view_list import ViewList
+from iris.model.health import problems_text
 from iris.model.ids import AttemptUid, JobId, SliceId, WorkerId
 from iris.model.priority import PriorityBand
 from iris.model.resources import Resources
@@ -57,6 +58,11 @@ class Worker:
     releasing: Resources = field(default_factory=Resources)
     strangers: frozenset[AttemptUid] = frozenset()
 
+    @property
+    def is_closed(self) -> bool:
+        """Whether it is connected, but not well or drained: it takes no new work."""
+        return self.connected and (self.record.drained or bool(self.record.problems))
+
 
 @dataclass(slots=True)
 class SliceOfWorkers:
@@ -65,12 +71,14 @@ class SliceOfWorkers:
     Attributes:
         attempts: On all of its workers.
         connected: How many of its workers have a stream.
+        closed: How many of those are not well or drained.
         idle_since: When the last attempt left, or the last worker came; None while there is one.
     """
 
     workers: dict[WorkerId, None] = field(default_factory=dict)
     attempts: int = 0
     connected: int = 0
+    closed: int = 0
     idle_since: datetime | None = None
     draining: bool = False
 
@@ -124,7 +132,8 @@ class Fleet:
             known = self._slices.get(slice_id)
             if slice_id and known is not None and known.workers:
                 workers = 0 if known.draining else known.connected
-                shown = SliceOccupancy(workers, known.attempts, known.idle_since)
+                closed = 0 if known.draining else known.closed
+                shown = SliceOccupancy(workers, known.attempts, known.idle_since, closed)
                 self._occupancy[slice_id] = shown
             else:
                 self._occupancy.pop(slice_id, None)
@@ -132,9 +141,9 @@ class Fleet:
         return dict(self._occupancy)
 
     def is_draining(self, worker: Worker) -> bool:
-        """Whether its slice is to be given back."""
+        """Whether it, or its slice, is to get no more work."""
         known = self._slices.get(worker.record.slice_id)
-        return known is not None and known.draining
+        return worker.record.drained or (known is not None and known.draining)
 
     def put(self, record: WorkerRecord, at: datetime, *, connected: bool) -> Worker:
         """A worker that came, or came back with what it had."""
@@ -147,9 +156,10 @@ class Fleet:
                 slice_.idle_since = at
         elif worker.record.attributes != record.attributes:
             worker.attributes = dict(record.attributes)
+        self._count(worker, -1)
         worker.record = record
-        self._changing(record.slice_id).connected += connected - worker.connected
         worker.connected = connected
+        self._count(worker, 1)
         worker.free = record.total
         for place in worker.attempts.values():
             worker.free -= place.resources
@@ -158,8 +168,17 @@ class Fleet:
 
     def disconnect(self, worker: Worker) -> None:
         """Its stream broke."""
-        self._changing(worker.record.slice_id).connected -= worker.connected
+        self._count(worker, -1)
         worker.connected = False
+        self._views.change(worker)
+
+    def note(self, worker: Worker, record: WorkerRecord) -> None:
+        """Its health, or whether it is drained, is another now; the rest of the record is as it
+        was.
+        """
+        self._count(worker, -1)
+        worker.record = record
+        self._count(worker, 1)
         self._views.change(worker)
 
     def remove(self, worker: Worker, at: datetime) -> None:
@@ -171,7 +190,7 @@ class Fleet:
         self._views.remove(worker)
         slice_ = self._changing(worker.record.slice_id)
         del slice_.workers[worker_id]
-        slice_.connected -= worker.connected
+        self._count(worker, -1)
         if not slice_.workers and not slice_.draining:
             del self._slices[worker.record.slice_id]
 
@@ -250,6 +269,8 @@ class Fleet:
             return "draining"
         if not worker.connected:
             return "silent"
+        if worker.record.problems:
+            return "unhealthy"
         return "clearing" if worker.strangers else ""
 
     def views(self) -> Sequence[WorkerView]:
@@ -268,12 +289,19 @@ class Fleet:
             not refusal,
             refusal,
             worker.releasing,
+            problems_text(worker.record.problems),
         )
 
     def _changing(self, slice_id: SliceId) -> SliceOfWorkers:
         """A slice that is known and of which something is about to change."""
         self._slices_changed[slice_id] = None
         return self._slices[slice_id]
+
+    def _count(self, worker: Worker, sign: int) -> None:
+        """Takes a worker out of its slice's counts before it changes, and in again afterwards."""
+        slice_ = self._changing(worker.record.slice_id)
+        slice_.connected += sign * worker.connected
+        slice_.closed += sign * worker.is_closed
 
     def _use(self, place: Place, *, taken: bool) -> None:
         key = (place.user, place.band)

@@ -12,7 +12,9 @@ from iris.controller.state.effects import Effects
 from iris.controller.state.fleet import Fleet, UserBand, Worker
 from iris.controller.state.job import Job
 from iris.controller.state.machine import ControllerState
+from iris.controller.state.published import full_name
 from iris.controller.state.queue import ClassKey
+from iris.model.health import problems_text
 from iris.model.ids import AttemptUid, WorkerId, parent_of, user_of
 from iris.model.priority import PriorityBand
 from iris.model.resources import Resources
@@ -44,6 +46,7 @@ def check(state: ControllerState) -> None:
     _check_classes(state, jobs)
     _check_families(state, jobs)
     _check_due(state, jobs)
+    _check_endpoints(state, jobs)
 
 
 def check_touched(state: ControllerState, effects: Effects) -> None:
@@ -99,10 +102,15 @@ def _check_slices(fleet: Fleet) -> None:
         assert (slice_.idle_since is None) == (counted > 0) or not workers, slice_id
         connected = sum(worker.connected for worker in workers)
         assert slice_.connected == connected, f"slice {slice_id}: {slice_.connected} connected"
+        closed = sum(worker.is_closed for worker in workers)
+        assert slice_.closed == closed, f"slice {slice_id}: {slice_.closed} closed"
     assert sum(len(slice_.workers) for slice_ in fleet.slices.values()) == len(fleet)
     assert fleet.occupancy() == {
         slice_id: SliceOccupancy(
-            0 if slice_.draining else slice_.connected, slice_.attempts, slice_.idle_since
+            0 if slice_.draining else slice_.connected,
+            slice_.attempts,
+            slice_.idle_since,
+            0 if slice_.draining else slice_.closed,
         )
         for slice_id, slice_ in fleet.slices.items()
         if slice_id and slice_.workers
@@ -133,6 +141,7 @@ def _check_views(fleet: Fleet) -> None:
         assert (view.total, view.free) == (worker.record.total, worker.free), view.worker_id
         assert view.releasing == worker.releasing, view.worker_id
         assert (view.accepting, view.not_accepting) == (not refusal, refusal), view.worker_id
+        assert view.problem == problems_text(worker.record.problems), view.worker_id
         assert view.attributes == dict(worker.record.attributes), view.worker_id
 
 
@@ -182,6 +191,19 @@ def _check_families(state: ControllerState, jobs: Iterable[Job]) -> None:
         assert (job in state.ended) == (ended and not children), f"{job.job_id}: may it be pruned"
         prunable += ended and not children
     assert len(state.ended) == prunable, "jobs that are gone may be pruned"
+
+
+def _check_endpoints(state: ControllerState, jobs: list[Job]) -> None:
+    """Those of active attempts are found, and no others."""
+    expected = {
+        (full_name(attempt, endpoint), attempt.index): attempt.uid
+        for job in jobs
+        for index in range(len(job.tasks))
+        for attempt in state.jobs.attempts_of(job, index)
+        if attempt.state.is_active
+        for endpoint in attempt.endpoints
+    }
+    assert state.published.keys() == expected, "endpoints that can be found"
 
 
 def _check_due(state: ControllerState, jobs: Iterable[Job]) -> None:

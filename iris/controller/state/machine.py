@@ -19,6 +19,7 @@ from iris.controller.state.fleet import Fleet
 from iris.controller.state.job import Job
 from iris.controller.state.jobs import JobTable
 from iris.controller.state.outcomes import Outcomes
+from iris.controller.state.published import Published
 from iris.controller.state.records import AttemptRecord, JobRecord, TaskRecord, Usage, WorkerRecord
 from iris.controller.state.retry import RetryPolicy
 from iris.controller.state.submissions import Submissions
@@ -57,6 +58,7 @@ class ControllerState:
         self._deadlines = Deadlines(self.jobs)
         self._outcomes = Outcomes(self.jobs, self.fleet, retry or RetryPolicy())
         self._submissions = Submissions(self.jobs, self._deadlines)
+        self.published = Published(self.jobs)
         attachments = Attachments(self.jobs, self.fleet, self._outcomes)
         self._usage: dict[AttemptUid, Usage] = {}
         self._handlers: dict[type, Callable[[Any, Effects], None]] = {
@@ -68,9 +70,14 @@ class ControllerState:
             events.WorkerAttached: attachments.attached,
             events.WorkerDetached: attachments.detached,
             events.WorkerLost: attachments.lost,
+            events.WorkerHealthChanged: attachments.health_changed,
+            events.WorkerDrainChanged: attachments.drain_changed,
             events.SliceDraining: attachments.draining,
             events.SliceGone: attachments.slice_gone,
             events.TimePassed: self._time_passed,
+            events.EndpointRegistered: self.published.register,
+            events.EndpointUnregistered: self.published.unregister,
+            events.OutputPublished: self.published.publish,
             events.JobsPruned: self._submissions.prune,
         }
 
@@ -81,8 +88,10 @@ class ControllerState:
         self._settle_all(event.at, effects)
         for uid in effects.attempts:
             attempt = self.jobs.attempt(uid)
-            if uid in self._usage and (attempt is None or attempt.state.is_terminal):
-                del self._usage[uid]
+            if attempt is None or attempt.state.is_terminal:
+                self._usage.pop(uid, None)
+                if attempt is not None and attempt.endpoints:
+                    self.published.ended(attempt)
         return effects
 
     def restore(
@@ -123,6 +132,7 @@ class ControllerState:
                         f"Attempt {attempt.uid} runs on {attempt.worker_id}, which is gone."
                     )
                 self.fleet.take(worker, attempt.uid, place_of(job, attempt))
+                self.published.restored(attempt)
             elif task.attempt_uid == attempt.uid and task.state.is_active:
                 job.hold(attempt.index)
 

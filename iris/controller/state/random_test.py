@@ -109,6 +109,7 @@ def derived(state: ControllerState) -> dict[str, object]:
             )
             for one in state.jobs.waiting.classes()
         },
+        "endpoints": state.published.keys(),
         "next_due": state.next_due(),
         "prunable": state.ended.prunable(END_OF_TIME, 1_000),
         "next_prunable": state.ended.next_prunable(),

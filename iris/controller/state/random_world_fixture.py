@@ -9,9 +9,11 @@ from iris.controller.state.checked_world_fixture import CheckedWorld
 from iris.controller.state.effects import Effects
 from iris.controller.state.scenario import WORKER_TOTAL, spec
 from iris.model.errors import AlreadyExists, FailedPrecondition, NotFound
+from iris.model.health import HealthProblem
 from iris.model.ids import AttemptUid, JobId, SliceId, TaskId, WorkerId, job_of
 from iris.model.job import ExistingJobPolicy, JobSpec
 from iris.model.priority import PriorityBand
+from iris.model.published import Endpoint, TaskOutput
 from iris.model.states import TaskState
 
 ENDS = (TaskState.SUCCEEDED, TaskState.FAILED, TaskState.KILLED)
@@ -26,6 +28,7 @@ class RandomWorld(CheckedWorld):
         self.chance = random.Random(seed)
         self.incarnations: dict[str, int] = {}
         self.names: list[JobId] = []
+        self.unwell: dict[str, tuple[HealthProblem, ...]] = {}
 
     def step(self) -> None:
         """One thing happens."""
@@ -40,11 +43,14 @@ class RandomWorld(CheckedWorld):
             self.restart_worker: 1,
             self.lose: 1,
             self.drain: 0.3,
+            self.change_health: 0.5,
+            self.drain_worker: 0.3,
             self.lose_slice: 0.5,
             self.terminate: 0.5,
             self.prune: 0.5,
             self.pass_time: 4,
             self.repeat_or_lie: 2,
+            self.publish: 2,
         }
         self.chance.choices(list(actions), list(actions.values()))[0]()
         self.check()
@@ -252,6 +258,7 @@ class RandomWorld(CheckedWorld):
                 running=tuple(uid for uid, state in has.items() if not state.is_terminal),
                 ended=tuple(uid for uid, state in has.items() if state.is_terminal),
                 jitter=self.chance.random(),
+                problems=self.unwell.get(name, ()),
             )
         )
         self.connected.add(name)
@@ -312,6 +319,23 @@ class RandomWorld(CheckedWorld):
         slice_id = SliceId(f"s{self.chance.randint(0, 2)}")
         self.apply(events.SliceDraining(self.world.now, slice_id))
 
+    def change_health(self) -> None:
+        """A worker is well no more, or again. Perhaps it is one that is not there any more."""
+        name = f"w{self.chance.randint(0, 5)}"
+        self.unwell[name] = self.chance.choice(((), (HealthProblem("disk", "full"),)))
+        incarnation = str(self.incarnations.get(name, 0))
+        worker = WorkerId(name)
+        self.apply(
+            events.WorkerHealthChanged(self.world.now, worker, incarnation, self.unwell[name])
+        )
+
+    def drain_worker(self) -> None:
+        """A user wants a worker to take no work, or to take some again."""
+        workers = [worker.record.worker_id for worker in self.state.fleet]
+        if workers:
+            chosen, drain = self.chance.choice(workers), self.chance.random() < 0.5
+            self.apply(events.WorkerDrainChanged(self.world.now, chosen, drain))
+
     def lose_slice(self) -> None:
         """The machines of a slice are gone for good."""
         self.lose_slice_of(self.chance.randint(0, 2))
@@ -351,6 +375,26 @@ class RandomWorld(CheckedWorld):
         after = self.state.jobs.attempt(uid)
         return after is not None and after.state is state
 
+    def publish(self) -> None:
+        """A program registers an endpoint, takes one back, or publishes an output."""
+        uid = self.chance.choice(sorted({*self.needs, AttemptUid("no-such-attempt")}))
+        known = self.state.jobs.attempt(uid)
+        name, now = self.chance.choice("ab"), self.world.now
+        event: events.Event = self.chance.choice(
+            (
+                events.EndpointRegistered(
+                    now, uid, Endpoint(name, f"w:{self.chance.randint(1, 9)}")
+                ),
+                events.EndpointUnregistered(now, uid, name),
+                events.OutputPublished(now, uid, TaskOutput(name, "sha256:" + "0" * 64, 1)),
+            )
+        )
+        try:
+            self.apply(event)
+        except (FailedPrecondition, NotFound):
+            assert known is None or known.state.is_terminal
+            assert self.state.jobs.attempt(uid) is known
+
     # --- the end ---------------------------------------------------------------------------------
 
     def finish(self) -> None:
@@ -358,6 +402,11 @@ class RandomWorld(CheckedWorld):
         draining = [name for name, one in self.state.fleet.slices.items() if one.draining]
         for slice_id in draining:
             self.lose_slice_of(int(slice_id[1:]))
+        self.unwell.clear()
+        for worker in self.state.fleet:
+            self.apply(
+                events.WorkerDrainChanged(self.world.now, worker.record.worker_id, drain=False)
+            )
         for _ in range(500):
             if not self.state.jobs.active:
                 break

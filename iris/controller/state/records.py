@@ -8,8 +8,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
 
+from iris.model.health import HealthProblem
 from iris.model.ids import AttemptUid, JobId, SliceId, TaskId, WorkerId, task_id
 from iris.model.job import JobSpec
+from iris.model.published import Endpoint, TaskOutput
 from iris.model.resources import Resources
 from iris.model.states import JobState, TaskState
 
@@ -22,6 +24,7 @@ class Usage:
     memory_bytes: int = 0
     peak_memory_bytes: int = 0
     processes: int = 0
+    disk_bytes: int = 0
 
 
 class StopIntent(Enum):
@@ -94,6 +97,8 @@ class AttemptRecord:
         given_up: It ended because its worker was lost. Until that worker tells its end, it may
             still be there.
         stop: Why it was told to stop, if it was; `stop_reason` says it for people.
+        endpoints: Where it can, or could, be reached, in order of their names.
+        outputs: What it published, in order of their names.
     """
 
     uid: AttemptUid
@@ -115,6 +120,8 @@ class AttemptRecord:
     stop: StopIntent | None = None
     stop_reason: str = ""
     given_up: bool = False
+    endpoints: tuple[Endpoint, ...] = ()
+    outputs: tuple[TaskOutput, ...] = ()
 
     @property
     def task_id(self) -> TaskId:
@@ -134,7 +141,12 @@ class AttemptRecord:
 
 @dataclass(frozen=True, slots=True)
 class WorkerRecord:
-    """A worker that is not known to be gone."""
+    """A worker that is not known to be gone.
+
+    Attributes:
+        problems: Why it is not well, as it said itself; none if it is.
+        drained: A user wants it to take no new work.
+    """
 
     worker_id: WorkerId
     incarnation_id: str
@@ -146,3 +158,5 @@ class WorkerRecord:
     isolation: str
     version: str
     attached_at: datetime
+    problems: tuple[HealthProblem, ...] = ()
+    drained: bool = False

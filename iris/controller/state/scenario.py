@@ -10,6 +10,7 @@ from iris.controller.state.machine import ControllerState
 from iris.controller.state.records import AttemptRecord, TaskRecord
 from iris.controller.state.retry import RetryPolicy
 from iris.controller.state.views import snapshot
+from iris.model.health import HealthProblem
 from iris.model.ids import AttemptUid, JobId, SliceId, WorkerId, task_id
 from iris.model.job import Entrypoint, ExistingJobPolicy, Gang, JobSpec
 from iris.model.priority import PriorityBand
@@ -91,6 +92,7 @@ class Scenario:
         running: tuple[str, ...] = (),
         ended: tuple[str, ...] = (),
         total: Resources = WORKER_TOTAL,
+        problems: tuple[HealthProblem, ...] = (),
     ) -> Effects:
         """A worker dials in."""
         return self.apply(
@@ -108,6 +110,7 @@ class Scenario:
                 running=tuple(AttemptUid(uid) for uid in running),
                 ended=tuple(AttemptUid(uid) for uid in ended),
                 jitter=0.5,
+                problems=problems,
             )
         )
 

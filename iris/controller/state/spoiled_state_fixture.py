@@ -9,8 +9,10 @@ from iris.controller.state.fleet import Place, Worker
 from iris.controller.state.job import Job
 from iris.controller.state.records import StopIntent
 from iris.controller.state.scenario import JOB, START, TASK, WORKER_TOTAL, Scenario, spec
+from iris.model.health import HealthProblem
 from iris.model.ids import AttemptUid, JobId, SliceId, TaskId, WorkerId
 from iris.model.priority import PriorityBand
+from iris.model.published import Endpoint
 from iris.model.resources import Resources
 from iris.model.states import JobState, TaskState
 from iris.scheduler.snapshot import ReadyTask
@@ -236,6 +238,11 @@ def a_slices_streams_are_miscounted(world: Scenario) -> None:
 
 
 @spoils
+def a_slices_closed_workers_are_miscounted(world: Scenario) -> None:
+    world.state.fleet.slices[SliceId("s1")].closed += 1
+
+
+@spoils
 def a_worker_is_in_no_slice(world: Scenario) -> None:
     del world.state.fleet.slices[SliceId("s3")].workers[WorkerId("w4")]
 
@@ -277,6 +284,12 @@ def what_is_released_is_not_shown(world: Scenario) -> None:
 @spoils
 def a_worker_is_shown_as_if_it_took_work(world: Scenario) -> None:
     worker(world).strangers = frozenset({GHOST})
+
+
+@spoils
+def a_worker_is_shown_with_old_problems(world: Scenario) -> None:
+    found = worker(world, "w4")
+    found.record = replace(found.record, problems=(HealthProblem("disk", "full"),))
 
 
 @spoils
@@ -412,6 +425,11 @@ def a_job_that_has_ended_is_never_forgotten(world: Scenario) -> None:
 def a_job_is_to_be_forgotten_twice(world: Scenario) -> None:
     done = world.job(DONE)
     world.state.ended._childless.add(done)
+
+
+@spoils
+def an_endpoint_is_not_found(world: Scenario) -> None:
+    change_attempt(world, 0, endpoints=(Endpoint("http", "localhost:80"),))
 
 
 @spoils

@@ -21,6 +21,8 @@ T = TypeVar("T")
 
 # Specifications that were read last. Many jobs are alike but for their names: those share one.
 _SPECS_KEPT = 4096
+# A larger one has a pickled function in it, or much else that is its job's alone.
+_KEPT_BYTES = 16 << 10
 
 encode: Final = msgspec.json.Encoder().encode
 decode_task: Final = msgspec.json.Decoder(TaskRecord).decode
@@ -83,9 +85,13 @@ _DECODERS: Mapping[str, Callable[[bytes], Event]] = {
 }
 
 
-@lru_cache(_SPECS_KEPT)
 def decode_spec(row: bytes) -> JobSpec:
     """A specification from its row. Raises msgspec's errors, or what the specification raises."""
+    return _decode_kept(row) if len(row) <= _KEPT_BYTES else SPEC.decode(row)
+
+
+@lru_cache(_SPECS_KEPT)
+def _decode_kept(row: bytes) -> JobSpec:
     return SPEC.decode(row)
 
 

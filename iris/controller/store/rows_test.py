@@ -14,7 +14,9 @@ from iris.controller.state.events import JobSubmitted, TimePassed
 from iris.controller.state.records import JobRecord, StopIntent
 from iris.controller.store import rows
 from iris.controller.store.sample_records import JOB, NOW, SPEC
+from iris.model.callables import CallableEntrypoint
 from iris.model.constraints import ConstraintOp
+from iris.model.environment import EnvironmentSpec
 from iris.model.ids import JobId
 from iris.model.job import Entrypoint, ExistingJobPolicy, JobSpec
 from iris.model.priority import PriorityBand
@@ -34,13 +36,15 @@ FULL = replace(
     scheduling_timeout=timedelta(minutes=1),
     timeout=timedelta(hours=1),
     outlives_parent=True,
+    environment=EnvironmentSpec("3.11", "uv.lock", "wheels", ("make data",)),
+    task_timeout=timedelta(minutes=30),
 )
 
 
 def test_what_is_nothing_is_not_written_and_the_rest_is() -> None:
     plain = JobSpec(Entrypoint(("true",)), Resources(500))
     assert rows.SPEC.encode(plain) == (
-        b'{"entrypoint":{"argv":["true"]},"resources":{"cpu_millis":500,"memory_bytes":0,'
+        b'{"entrypoint":{"argv":["true"],"callable":null},"resources":{"cpu_millis":500,"memory_bytes":0,'
         b'"disk_bytes":0,"accelerators":[],"ports":0},"replicas":1,"max_retries_preemption":100,'
         b'"priority":"interactive"}'
     )
@@ -48,6 +52,23 @@ def test_what_is_nothing_is_not_written_and_the_rest_is() -> None:
     assert rows.JOB.encode(record) == (
         b'{"submitted_at":"2026-01-02T03:04:05.678901Z","state":"pending"}'
     )
+
+
+def test_a_function_is_written_with_all_its_bytes() -> None:
+    called = CallableEntrypoint(bytes(range(256)), "3.11", "train.main")
+    spec = JobSpec(Entrypoint(callable=called), Resources(500))
+    row = rows.SPEC.encode(spec)
+    assert rows.decode_spec(row) == spec
+    assert b'"argv":[],"callable":{"pickled":"AAECAwQF' in row
+    assert b'"python":"3.11","name":"train.main"}' in row
+
+
+def test_jobs_that_are_alike_share_a_specification_unless_it_is_large() -> None:
+    small = rows.SPEC.encode(JobSpec(Entrypoint(("true",)), Resources(500)))
+    called = CallableEntrypoint(bytes(1 << 20), "3.11", "train.main")
+    large = rows.SPEC.encode(JobSpec(Entrypoint(callable=called), Resources(500)))
+    assert rows.decode_spec(small) is rows.decode_spec(bytes(bytearray(small)))
+    assert rows.decode_spec(large) is not rows.decode_spec(large)
 
 
 def test_what_is_not_written_is_nothing() -> None:
@@ -70,6 +91,8 @@ def test_what_is_not_written_is_nothing() -> None:
         scheduling_timeout=None,
         timeout=None,
         outlives_parent=False,
+        environment=None,
+        task_timeout=None,
     )
     row = b'{"submitted_at":"2026-01-02T03:04:05.678901Z"}'
     assert rows.JOB.decode(row, job_id="/alice/job", number=7, spec=spec) == JobRecord(

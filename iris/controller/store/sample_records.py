@@ -19,6 +19,7 @@ from iris.controller.state.records import (
 )
 from iris.controller.store import Changes
 from iris.model.constraints import Constraint, ConstraintOp
+from iris.model.health import HealthProblem
 from iris.model.ids import AttemptUid, JobId, SliceId, WorkerId
 from iris.model.job import Entrypoint, Gang, JobSpec
 from iris.model.resources import Resources
@@ -59,6 +60,8 @@ WORKER = WorkerRecord(
     "none",
     "0",
     NOW,
+    (HealthProblem("disk", "120 MiB free, needs 1 GiB"),),
+    drained=True,
 )
 EVERYTHING = Changes((JOB,), ((JOB.job_id, TASK),), (ATTEMPT,), (WORKER,))
 

@@ -53,4 +53,8 @@ def worker_options(identity: VmIdentity, machine: LocalMachine, folder: Path) ->
         work_dir=folder,
         inherit_env=options.inherit_env,
         stop_grace=options.stop_grace,
+        secret_env=options.secret_env,
+        max_processes=options.max_processes,
+        max_open_files=options.max_open_files,
+        health=options.health,
     )

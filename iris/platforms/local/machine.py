@@ -13,9 +13,12 @@ from iris.host.clock import Clock
 from iris.host.files import private_folder
 from iris.host.ids import IdSource
 from iris.host.ports import PortAllocator
+from iris.model.resources import GIB
 from iris.platforms.local.budget import MachineBudget
 from iris.rpc.convert_job import resources_to_proto
+from iris.worker.health.options import DEFAULT_HEALTH, HealthOptions
 from iris.worker.host import WorkerHost, WorkerHostOptions
+from iris.worker.options import DEFAULT_SECRET_ENV
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +32,7 @@ class LocalMachineOptions:
         lease_dir: For leases of ports; shared with whoever shares this machine's ports.
         inherit_env: What tasks see of this process's environment.
         stop_grace: Where a job does not say.
+        secret_env: See WorkerOptions, also for max_processes, max_open_files and health.
     """
 
     controller_address: Callable[[], str]
@@ -39,6 +43,11 @@ class LocalMachineOptions:
     inherit_env: Mapping[str, str]
     stop_grace: timedelta
     bundle_cache_bytes: int
+    environment_cache_bytes: int = 20 * GIB
+    secret_env: tuple[str, ...] = DEFAULT_SECRET_ENV
+    max_processes: int = 32768
+    max_open_files: int = 65536
+    health: HealthOptions = DEFAULT_HEALTH
 
 
 class LocalMachine:
@@ -79,7 +88,11 @@ class LocalMachine:
         """What a host of workers on this machine needs to know; `bundle_dir` is its process's own."""
         options = self.options
         return WorkerHostOptions(
-            options.controller_address(), options.token, bundle_dir, options.bundle_cache_bytes
+            options.controller_address(),
+            options.token,
+            bundle_dir,
+            options.bundle_cache_bytes,
+            options.environment_cache_bytes,
         )
 
     def status(self) -> cluster_pb2.MachineBudget:

@@ -12,6 +12,7 @@ from iris.platforms.local.in_process_vm import worker_options
 from iris.platforms.local.local_vm import VmIdentity
 from iris.platforms.local.machine import LocalMachine
 from iris.platforms.local.worker_process import REGISTERED, WorkerProcessOptions
+from iris.worker.python_environment.uv_program import machine_settings
 
 _MODULE = "iris.platforms.local.worker_main"
 # For an orderly end; after that it is killed, and its supervisors end its tasks.
@@ -46,7 +47,11 @@ class SubprocessVm:
             self._machine.options.lease_dir,
         )
         # Where this process finds its modules the child does, however they came here; nothing else is inherited.
-        environment = {"PYTHONPATH": os.pathsep.join(sys.path), "PATH": os.defpath}
+        # (Besides that, uv's settings, for jobs' Python environments.)
+        environment = machine_settings(os.environ) | {
+            "PYTHONPATH": os.pathsep.join(sys.path),
+            "PATH": os.defpath,
+        }
         self._process = await asyncio.create_subprocess_exec(
             sys.executable, "-P", "-s", "-m", _MODULE,
             stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, env=environment,

@@ -124,7 +124,7 @@ async def test_its_vms_have_what_those_of_a_pod_have(manager: Manager) -> None:
     ]
     assert {environment.attributes["tpu-topology"] for environment in environments} == {"4x4"}
     assert {environment.attributes["taint/noisy"] for environment in environments} == {"very"}
-    assert {environment.probe().total for environment in environments} == {POD.vm}
+    assert {(await environment.probe()).total for environment in environments} == {POD.vm}
     assert [vm.worker_id for vm in group.vms()] == [
         f"{group.slice_id}/{index}" for index in range(4)
     ]

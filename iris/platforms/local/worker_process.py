@@ -12,6 +12,7 @@ from typing import Any
 from iris.model.ids import SliceId, WorkerId
 from iris.model.resources import Resources, accelerators_of
 from iris.worker.environment import LocalEnvironmentProvider
+from iris.worker.health.options import HealthOptions
 from iris.worker.host import WorkerHostOptions
 from iris.worker.worker import WorkerOptions
 
@@ -42,8 +43,18 @@ class WorkerProcessOptions:
                 "work_dir": str(worker.work_dir),
                 "inherit_env": dict(worker.inherit_env),
                 "stop_grace": worker.stop_grace.total_seconds(),
+                "secret_env": worker.secret_env,
+                "max_processes": worker.max_processes,
+                "max_open_files": worker.max_open_files,
+                "health": {
+                    "min_disk_bytes": worker.health.min_disk_bytes,
+                    "min_memory_bytes": worker.health.min_memory_bytes,
+                    "max_clock_skew": worker.health.max_clock_skew.total_seconds(),
+                    "interval": worker.health.interval.total_seconds(),
+                },
                 "bundle_dir": str(self.host.bundle_dir),
                 "bundle_cache_bytes": self.host.bundle_cache_bytes,
+                "environment_cache_bytes": self.host.environment_cache_bytes,
                 "cpu_millis": total.cpu_millis,
                 "memory_bytes": total.memory_bytes,
                 "disk_bytes": total.disk_bytes,
@@ -75,12 +86,26 @@ class WorkerProcessOptions:
             work_dir=Path(told["work_dir"]),
             inherit_env=told["inherit_env"],
             stop_grace=timedelta(seconds=told["stop_grace"]),
+            secret_env=tuple(told["secret_env"]),
+            max_processes=told["max_processes"],
+            max_open_files=told["max_open_files"],
+            health=_health_options(told["health"]),
         )
         host = WorkerHostOptions(
             worker.controller_address,
             worker.token,
             Path(told["bundle_dir"]),
             told["bundle_cache_bytes"],
+            told["environment_cache_bytes"],
         )
         environment = LocalEnvironmentProvider(total, told["attributes"], told["host"])
         return cls(worker, host, environment, Path(told["lease_dir"]))
+
+
+def _health_options(told: dict[str, Any]) -> HealthOptions:
+    return HealthOptions(
+        told["min_disk_bytes"],
+        told["min_memory_bytes"],
+        timedelta(seconds=told["max_clock_skew"]),
+        timedelta(seconds=told["interval"]),
+    )

@@ -7,6 +7,7 @@ from iris.model.ids import SliceId, WorkerId
 from iris.model.resources import GIB, Resources
 from iris.platforms.local.worker_process import WorkerProcessOptions
 from iris.worker.environment import LocalEnvironmentProvider
+from iris.worker.health.options import HealthOptions
 from iris.worker.host import WorkerHostOptions
 from iris.worker.worker import WorkerOptions
 
@@ -22,8 +23,12 @@ def test_everything_arrives() -> None:
             work_dir=Path("/tmp/work"),
             inherit_env={"LANG": "C"},
             stop_grace=timedelta(seconds=1.5),
+            secret_env=("*KEY*", "DB_URL"),
+            max_processes=10,
+            max_open_files=20,
+            health=HealthOptions(1, 2, timedelta(seconds=3.5), timedelta(seconds=4)),
         ),
-        WorkerHostOptions("127.0.0.1:1", "secret", Path("/tmp/bundles"), GIB),
+        WorkerHostOptions("127.0.0.1:1", "secret", Path("/tmp/bundles"), GIB, 2 * GIB),
         LocalEnvironmentProvider(
             Resources(1500, 2 * GIB, 3 * GIB, (("gpu/h100", 8), ("tpu/v5litepod-16", 4)), ports=7),
             {"zone": "z", "taint/noisy": "very"},

@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 from iris.client import LogStream
-from iris.host.processes import ProcessIdentity
+from iris.host.processes import all_processes, process_strings
 from iris.model.job import Gang
 from iris.model.resources import MIB, Resources
 from iris.model.states import JobState, TaskState
@@ -90,17 +90,18 @@ async def cancel_stubborn_tree(context: CaseContext) -> None:
     spec = replace(context.program("stubborn.py"), stop_grace=_SHORT_GRACE)
     job_id = context.job_id()
     await context.client.launch(job_id, spec)
-    line = await context.first_line(job_id, r"^tree \d+ \d+ \d+ \d+")
-    pids = [int(word) for word in line.split()[1:]]
-    tree = [ProcessIdentity.of(pid) for pid in pids]
-    check(all(tree), "all four processes alive before the end", tree)
+    await context.first_line(job_id, r"^tree \d+ \d+ \d+ \d+")
+    # By their environment: what they take for their pids are those of their own PID namespace.
+    mark = f"IRIS_JOB_ID={job_id}"
+    tree = [one for one in all_processes() if mark in process_strings(one, "environ")]
+    check_equal(len(tree), 4, "processes alive before the end")
     await context.client.terminate(job_id, "smoke: cancel")
     job = await context.client.wait(job_id)
     check_equal(job.state, JobState.KILLED, "the job's state")
     check_equal(job.tasks[0].state, TaskState.KILLED, "the task's state")
-    alive = [one for one in tree if one is not None and one.is_alive()]
+    alive = [one for one in tree if one.is_alive()]
     check(not alive, "no process of the tree once the task is KILLED", alive)
-    context.saw("killed", f"pids {', '.join(map(str, pids))}")
+    context.saw("killed", ", ".join(map(str, tree)))
 
 
 JOB_CASES = (

@@ -5,7 +5,7 @@ import logging
 import threading
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -15,18 +15,23 @@ from iris.model.errors import IrisError
 from iris.model.ids import AttemptUid, WorkerId
 from iris.model.states import TaskState
 from iris.worker.attempts.folders import AttemptFolder
+from iris.worker.attempts.limits import WorkerLimits, limits_of
 from iris.worker.attempts.model import AttemptSpec, Observation
 from iris.worker.attempts.outcome import Outcome, outcome_of
+from iris.worker.attempts.setup import SetupFailed, in_python_environment, run_setup
 from iris.worker.attempts.task_environment import task_environment
 from iris.worker.blocking import run_in_thread
+from iris.worker.callables.program import program_of
 from iris.worker.logs.lines import LogStream
-from iris.worker.logs.log_buffer import LogBuffer
+from iris.worker.logs.log_buffer import LogBudget, LogBuffer
 from iris.worker.logs.log_pump import LogPump, now_ns
+from iris.worker.logs.redaction import SecretRules
 from iris.worker.protocols import (
     BundleProvider,
     ContainerRuntime,
     Image,
     ImageProvider,
+    PythonEnvironmentProvider,
     RunHandle,
     RunRequest,
     TreeUsage,
@@ -44,6 +49,9 @@ class AttemptTools:
         folder: Where each attempt gets a folder of its own.
         inherit_env: Variables that every task sees.
         stop_grace: For attempts whose spec has none.
+        secrets: What no log line may show.
+        log_budget: Of the lines that wait to be delivered.
+        limits: Of every attempt, besides what its job asked for.
     """
 
     worker_id: WorkerId
@@ -54,9 +62,13 @@ class AttemptTools:
     stop_grace: timedelta
     bundles: BundleProvider
     images: ImageProvider
+    python_environments: PythonEnvironmentProvider
     runtime: ContainerRuntime
     ports: PortAllocator
     clock: Clock
+    secrets: SecretRules = field(default_factory=SecretRules)
+    log_budget: LogBudget = field(default_factory=LogBudget)
+    limits: WorkerLimits = field(default_factory=WorkerLimits)
 
 
 class Attempt:
@@ -77,9 +89,10 @@ class Attempt:
     ) -> None:
         self.uid = uid
         self.spec = spec
-        self.logs = LogBuffer(on_lines=on_lines)
+        self.logs = LogBuffer(on_lines=on_lines, budget=tools.log_budget)
         self._tools = tools
         self._on_change = on_change
+        self._redaction = tools.secrets.redaction({**tools.inherit_env, **spec.env})
         self._folder = AttemptFolder(tools.folder / uid)
         self._ports: dict[str, int] = {}
         self._handle: RunHandle | None = None
@@ -180,6 +193,11 @@ class Attempt:
     def _own_grace(self) -> timedelta:
         return self._tools.stop_grace if self.spec.stop_grace is None else self.spec.stop_grace
 
+    @property
+    def _has_python_environment(self) -> bool:
+        spec = self.spec.environment
+        return spec is not None and spec.has_python_environment
+
     async def _run(self) -> None:
         try:
             async with AsyncExitStack() as cleanup:
@@ -206,6 +224,8 @@ class Attempt:
                 return Outcome(TaskState.KILLED, error=self._stop_reason)
             await self._kill_all()  # not us but the whole loop is being ended
             raise
+        except SetupFailed as failed:
+            return failed.outcome
         except IrisError as error:
             return Outcome(TaskState.FAILED, error=str(error))
         except OSError as error:
@@ -225,22 +245,57 @@ class Attempt:
             cleanup.callback(self._tidy, "bundle", lease.release)
             bundle = lease.path
         image = await tools.images.prepare(Image(), self._say_build)
+        python = await self._python_environment(bundle, cleanup)
         cleanup.push_async_callback(self._tidy_async, "folder", self._remove_folder)
-        give_up = threading.Event()
-        await run_in_thread(self._folder.make, bundle, give_up, give_up=give_up)
+        self._folder.make()
+        if bundle is not None:
+            give_up = threading.Event()
+            await run_in_thread(self._folder.copy_bundle, bundle, give_up, give_up=give_up)
         leases = {}
         for name in spec.port_names:
             leases[name] = tools.ports.lease(f"{name} of {spec.task_id}")
             cleanup.callback(self._tidy, "port", leases[name].release)
         self._ports = {name: lease.hand_over() for name, lease in leases.items()}
-        self._handle = await tools.runtime.run(self._request(image))
-        self._pump = LogPump(self.logs, self._handle.stdout, self._handle.stderr, tools.clock)
+        request = self._request(image)
+        if python is not None:
+            request = replace(request, env=in_python_environment(request.env, python))
+        self._redaction = tools.secrets.redaction(request.env)
+        if spec.environment is not None:
+            await run_setup(
+                spec.environment.setup,
+                request,
+                runtime=tools.runtime,
+                logs=self.logs,
+                redaction=self._redaction,
+                clock=tools.clock,
+            )
+        self._handle = await tools.runtime.run(request)
+        self._pump = LogPump(
+            self.logs, self._handle.stdout, self._handle.stderr, tools.clock, self._redaction
+        )
+
+    async def _python_environment(
+        self, bundle: Path | None, cleanup: AsyncExitStack
+    ) -> Path | None:
+        spec = self.spec.environment
+        if spec is None or not self._has_python_environment:
+            return None
+        lease = await self._tools.python_environments.prepare(
+            spec, bundle, self.spec.bundle_digest, self._say_build
+        )
+        cleanup.callback(self._tidy, "Python environment", lease.release)
+        return lease.path
 
     def _request(self, image: Image) -> RunRequest:
         tools, folder = self._tools, self._folder
         return RunRequest(
             name=self.spec.task_id,
-            argv=self.spec.entrypoint.argv,
+            argv=program_of(
+                self.spec.entrypoint,
+                folder=folder.path,
+                work=folder.work,
+                own_python=self._has_python_environment,
+            ),
             env=task_environment(
                 self.uid,
                 self.spec,
@@ -256,6 +311,7 @@ class Attempt:
             resources=self.spec.resources,
             stop_grace=self._own_grace,
             image=image,
+            limits=limits_of(self.spec, folder.path, tools.limits),
             say=lambda text: self._say(LogStream.SYSTEM, text),
         )
 
@@ -270,7 +326,7 @@ class Attempt:
             pass  # the report says why
         report = await handle.wait()
         pump.tree_ended()
-        return outcome_of(report, self.spec.entrypoint.argv[0])
+        return outcome_of(report, self.spec.entrypoint.program)
 
     async def _kill_all(self) -> None:
         """Leaves no process."""
@@ -283,7 +339,8 @@ class Attempt:
             self._pump.abandon()
 
     async def _remove_folder(self) -> None:
-        await run_in_thread(self._folder.remove)
+        if not self._folder.remove_empty():
+            await run_in_thread(self._folder.remove)
 
     def _tidy(self, what: str, undo: Callable[[], None]) -> None:
         try:
@@ -303,4 +360,5 @@ class Attempt:
 
     def _say(self, stream: LogStream, text: str) -> None:
         lines = text.encode(errors="backslashreplace").splitlines() or [b""]
-        self.logs.append(now_ns(self._tools.clock), stream, lines)
+        cleaned = [self._redaction.clean(line) for line in lines]
+        self.logs.append(now_ns(self._tools.clock), stream, cleaned)

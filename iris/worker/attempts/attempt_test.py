@@ -1,24 +1,37 @@
 """An attempt's way, step by step: what it does, what it says, and that it leaves nothing however it ends."""
 
 import asyncio
+import sys
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from iris.host.ports import PortAllocator
+from iris.model.callables import CallableEntrypoint
+from iris.model.environment import EnvironmentSpec
 from iris.model.errors import InvalidArgument, NotFound, ResourceExhausted
 from iris.model.ids import AttemptUid, JobId, TaskId, WorkerId
 from iris.model.job import Entrypoint
 from iris.model.resources import Resources
 from iris.model.states import TaskState
-from iris.testing.clock import FakeClock
+from iris.testing.clock import FakeClock, settle
 from iris.testing.eventually import assert_eventually
-from iris.testing.worker_fakes import FakeBundles, FakeImages, FakeRunHandle, FakeRuntime, Gate
+from iris.testing.worker_fakes import (
+    FakeBundles,
+    FakeImages,
+    FakePythonEnvironments,
+    FakeRunHandle,
+    FakeRuntime,
+    Gate,
+)
 from iris.worker.attempts.attempt import Attempt, AttemptTools
+from iris.worker.attempts.limits import WorkerLimits, limits_of
 from iris.worker.attempts.model import AttemptSpec
 from iris.worker.logs.lines import LogStream
+from iris.worker.logs.redaction import SecretRules
 from iris.worker.protocols import ExitReport, TreeUsage, WorkerEnvironment
 
 UID = AttemptUid("attempt-1")
@@ -34,6 +47,8 @@ SPEC = AttemptSpec(
     bundle_digest="sha256:" + "0" * 64,
     port_names=("http",),
 )
+BUILT = replace(SPEC, environment=EnvironmentSpec("3.11"))
+STEPS = ["bundle", "image", "environment", "run"]
 
 
 class Bench:
@@ -51,6 +66,7 @@ class Bench:
         self.clock = FakeClock()
         self.bundles = FakeBundles(bundle)
         self.images = FakeImages()
+        self.environments = FakePythonEnvironments(Path("/environment"))
         self.runtime = FakeRuntime()
         self.ports = PortAllocator()
         self.changes: list[TaskState] = []
@@ -63,6 +79,7 @@ class Bench:
             stop_grace=GRACE,
             bundles=self.bundles,
             images=self.images,
+            python_environments=self.environments,
             runtime=self.runtime,
             ports=self.ports,
             clock=self.clock,
@@ -85,8 +102,8 @@ class Bench:
         await self.state(attempt, TaskState.RUNNING)
         return attempt, handle
 
-    async def handle(self) -> FakeRunHandle:
-        await assert_eventually(lambda: self.runtime.handles, "a run")
+    async def handle(self, number: int = 1) -> FakeRunHandle:
+        await assert_eventually(lambda: len(self.runtime.handles) >= number, f"run {number}")
         return self.runtime.handles[-1]
 
     async def state(self, attempt: Attempt, state: TaskState) -> None:
@@ -96,6 +113,7 @@ class Bench:
         assert list(self.folder.iterdir()) == []
         assert self.ports.leased() == frozenset()
         assert self.bundles.leased == 0
+        assert self.environments.leased == 0
         assert all(handle.stdout.closed for handle in self.runtime.handles)
         assert all(handle.stderr.closed for handle in self.runtime.handles)
 
@@ -137,6 +155,7 @@ async def test_the_program_gets_a_private_copy_of_the_bundle(bench: Bench) -> No
     attempt, handle = await bench.running()
     request = handle.request
     assert request.cwd.is_relative_to(bench.folder / UID)
+    assert request.limits == limits_of(SPEC, bench.folder / UID, WorkerLimits())
     assert (request.cwd / "package" / "main.py").read_text() == "print()"
     assert (request.cwd / "run.sh").stat().st_mode & 0o777 == 0o755
     assert (request.cwd / "link").readlink() == Path("package/main.py")
@@ -164,6 +183,77 @@ async def test_the_port_is_free_to_be_bound_and_stays_leased(bench: Bench) -> No
     assert attempt.observation().ports == {"http": port}
 
 
+async def test_its_python_environment_comes_first_and_nothing_else_changes(bench: Bench) -> None:
+    plain, handle = await bench.running()
+    handle.end(ExitReport(0, None))
+    await plain.wait()
+    assert bench.environments.asked == []
+    attempt = bench.attempt(BUILT)
+    await assert_eventually(lambda: len(bench.runtime.handles) == 2, "its tree")
+    assert bench.environments.asked == [(BUILT.environment, bench.bundles._folder)]
+    assert bench.environments.leased == 1
+    before, after = (one.request.env for one in bench.runtime.handles)
+    changed = {name: value for name, value in after.items() if before.get(name) != value}
+    changed.pop("IRIS_PORT_HTTP", None)
+    assert changed == {"PATH": "/environment/bin:/usr/bin", "VIRTUAL_ENV": "/environment"}
+    assert "building an environment" in lines(attempt, LogStream.BUILD)
+    bench.runtime.handles[1].end(ExitReport(0, None))
+    await attempt.wait()
+
+
+async def test_set_up_commands_run_before_the_program_as_it_would(bench: Bench) -> None:
+    attempt = bench.attempt(replace(BUILT, environment=EnvironmentSpec(setup=("make", "check"))))
+    for number, command in enumerate(["make", "check"], start=1):
+        handle = await bench.handle(number)
+        assert handle.request.argv == ("/bin/sh", "-c", command)
+        assert "IRIS_PORT_HTTP" in handle.request.env
+        handle.begin()
+        handle.write(f"{command} says hello\n".encode())
+        await settle()
+        assert attempt.observation().state is TaskState.BUILDING
+        handle.end(ExitReport(0, None))
+    await assert_eventually(lambda: len(bench.runtime.handles) == 3, "its program")
+    handle = bench.runtime.handles[-1]
+    assert handle.request.argv == ("prog", "arg")
+    assert {one.request.cwd for one in bench.runtime.handles} == {handle.request.cwd}
+    handle.write(b"hello\n")
+    handle.end(ExitReport(0, None))
+    await attempt.wait()
+    assert attempt.observation().state is TaskState.SUCCEEDED
+    assert lines(attempt, LogStream.STDOUT) == ["hello"]
+    assert lines(attempt, LogStream.BUILD)[1:] == [
+        "$ make",
+        "make says hello",
+        "$ check",
+        "check says hello",
+    ]
+
+
+async def test_a_set_up_command_that_fails_ends_the_attempt(bench: Bench) -> None:
+    attempt = bench.attempt(replace(SPEC, environment=EnvironmentSpec(setup=("make", "check"))))
+    handle = await bench.handle()
+    handle.write(b"no rule to make target\n")
+    handle.end(ExitReport(2, None, cpu_seconds=0.5))
+    await attempt.wait()
+    end = attempt.observation()
+    assert (end.state, end.exit_code, end.started_at) == (TaskState.FAILED, 2, None)
+    assert end.error == (
+        "The set-up command 'make' exited with code 2. Its last lines:\nno rule to make target"
+    )
+    assert len(bench.runtime.handles) == 1
+
+
+async def test_stopped_during_set_up_it_is_killed_at_once(bench: Bench) -> None:
+    attempt = bench.attempt(replace(SPEC, environment=EnvironmentSpec(setup=("make", "check"))))
+    handle = await bench.handle()
+    attempt.stop("not wanted")
+    await attempt.wait()
+    end = attempt.observation()
+    assert (end.state, end.error) == (TaskState.KILLED, "not wanted")
+    assert handle.stops == [("it is not wanted any more", timedelta(0))]
+    assert len(bench.runtime.handles) == 1
+
+
 async def test_what_the_task_made_read_only_is_removed_too(bench: Bench) -> None:
     attempt, handle = await bench.running()
     nested = handle.request.cwd / "a" / "b"
@@ -186,6 +276,7 @@ async def test_what_the_task_made_read_only_is_removed_too(bench: Bench) -> None
         (ExitReport(None, 11), TaskState.FAILED, "prog was killed by SIGSEGV (signal 11)."),
         (ExitReport(None, 9, peak_memory_bytes=1 << 30), TaskState.FAILED, "1 GiB"),
         (ExitReport(None, None, "its supervisor died"), TaskState.FAILED, "its supervisor died"),
+        (ExitReport(0, None, "too long", exceeded="wall"), TaskState.FAILED, "too long"),
         (ExitReport(0, None, "enough", stopped=True), TaskState.KILLED, "enough"),
         (ExitReport(None, 15, "enough", stopped=True), TaskState.KILLED, "enough"),
     ],
@@ -212,14 +303,19 @@ async def test_a_program_that_cannot_be_executed_fails_with_the_reason(bench: Be
 
 
 def gate_of(bench: Bench, step: str) -> Gate:
-    gates = {"bundle": bench.bundles.gate, "image": bench.images.gate, "run": bench.runtime.gate}
+    gates = {
+        "bundle": bench.bundles.gate,
+        "image": bench.images.gate,
+        "environment": bench.environments.gate,
+        "run": bench.runtime.gate,
+    }
     return gates[step]
 
 
-@pytest.mark.parametrize("step", ["bundle", "image", "run"])
+@pytest.mark.parametrize("step", STEPS)
 async def test_a_step_that_fails_is_the_reason(bench: Bench, step: str) -> None:
     gate_of(bench, step).error = NotFound(f"The {step} is not there.", hint="Upload it.")
-    attempt = bench.attempt()
+    attempt = bench.attempt(BUILT)
     await attempt.wait()
     end = attempt.observation()
     assert (end.state, end.error) == (TaskState.FAILED, f"The {step} is not there. Upload it.")
@@ -263,11 +359,11 @@ async def test_a_bug_ends_the_attempt_and_is_said(
     assert "Traceback" in caplog.text
 
 
-@pytest.mark.parametrize("step", ["bundle", "image", "run"])
+@pytest.mark.parametrize("step", STEPS)
 async def test_stopped_at_a_step_it_is_killed_at_once(bench: Bench, step: str) -> None:
     gate = gate_of(bench, step)
     gate.shut()
-    attempt = bench.attempt()
+    attempt = bench.attempt(BUILT)
     await gate.reached()
     attempt.stop("not wanted")
     attempt.stop("another reason")
@@ -396,16 +492,56 @@ async def test_without_its_end_it_is_as_it_was_before(bench: Bench) -> None:
     assert (before.state, before.exit_code, before.error) == (TaskState.RUNNING, None, "")
 
 
-@pytest.mark.parametrize("step", ["bundle", "image", "run", "running"])
+@pytest.mark.parametrize("step", [*STEPS, "running"])
 async def test_when_its_loop_is_ended_it_leaves_nothing(bench: Bench, step: str) -> None:
     if step == "running":
         attempt, handle = await bench.running()
     else:
         gate_of(bench, step).shut()
-        attempt = bench.attempt()
+        attempt = bench.attempt(BUILT)
         await gate_of(bench, step).reached()
     attempt.task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await attempt.wait()
     if step == "running":
         assert handle.stops == [("the worker is ending", timedelta(0))]
+
+
+async def test_no_secret_is_in_a_line_of_any_stream(bench: Bench) -> None:
+    secrets = {"HF_TOKEN": "hf-hunter22", "DB_PASSWORD": "line one\nline two", "PLAIN": "visible"}
+    bench.tools = replace(bench.tools, secrets=SecretRules(always=("the-cluster-token",)))
+    attempt = bench.attempt(replace(SPEC, env=secrets))
+    await assert_eventually(lambda: bench.runtime.handles, "its tree")
+    (handle,) = bench.runtime.handles
+    handle.write(b"hf-hunter22 visible line o")
+    await settle()
+    handle.write(b"ne\nline two the-cluster-token")
+    handle.request.say("the runtime saw hf-hunter22")
+    attempt._say_build("installing with hf-hunter22")
+    handle.end(ExitReport(0, None))
+    await attempt.wait()
+    assert lines(attempt, LogStream.STDOUT) == ["*** visible ***", "*** ***"]
+    assert lines(attempt, LogStream.SYSTEM) == ["the runtime saw ***"]
+    assert lines(attempt, LogStream.BUILD)[-1] == "installing with ***"
+
+
+@pytest.mark.parametrize("environment", [None, EnvironmentSpec("3.11")])
+async def test_a_function_is_called_by_the_tasks_own_python(
+    bench: Bench, environment: EnvironmentSpec | None
+) -> None:
+    called = CallableEntrypoint(b"pickled", "3.11", "train.main")
+    attempt = bench.attempt(
+        replace(SPEC, entrypoint=Entrypoint(callable=called), environment=environment)
+    )
+    handle = await bench.handle()
+    folder = bench.folder / UID
+    python, *_, version, name, work, _ = handle.request.argv
+    assert python == ("python3" if environment else sys.executable)
+    assert (version, name, work) == ("3.11", "train.main", str(folder / "work"))
+    (written,) = [Path(one) for one in handle.request.argv if one.startswith(f"{folder}/callable")]
+    assert written.read_bytes() == b"pickled"
+    handle.begin()
+    handle.end(ExitReport(exit_code=3, signal=None))
+    await attempt.wait()
+    assert attempt.observation().error == "callable train.main exited with code 3."
+    bench.assert_nothing_left()

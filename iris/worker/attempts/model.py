@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from iris.model.environment import EnvironmentSpec
 from iris.model.ids import AttemptUid, JobId, TaskId
 from iris.model.job import Entrypoint
 from iris.model.resources import Resources
@@ -20,6 +21,8 @@ class AttemptSpec:
         bundle_digest: Empty for none.
         stop_grace: None is the worker's.
         peer_hosts: Of the gang's members in order of task index; empty without a gang.
+        task_timeout: How long it may run; None: as long as it wants.
+        task_token: What the task presents to the controller; empty for none.
     """
 
     task_id: TaskId
@@ -34,6 +37,9 @@ class AttemptSpec:
     port_names: tuple[str, ...] = ()
     stop_grace: timedelta | None = None
     peer_hosts: tuple[str, ...] = ()
+    environment: EnvironmentSpec | None = None
+    task_timeout: timedelta | None = None
+    task_token: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True, slots=True)

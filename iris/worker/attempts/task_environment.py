@@ -43,6 +43,7 @@ def task_environment(
             "IRIS_CONTROLLER_ADDRESS": controller_address,
             "IRIS_WORKER_ID": worker_id,
         }
+        | ({"IRIS_TASK_TOKEN": spec.task_token} if spec.task_token else {})
         | ({"IRIS_PEER_HOSTS": ",".join(spec.peer_hosts)} if spec.peer_hosts else {})
         | {f"IRIS_PORT_{name.upper()}": str(port) for name, port in ports.items()}
     )

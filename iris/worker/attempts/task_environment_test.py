@@ -70,6 +70,12 @@ def test_what_is_inherited_the_jobs_own_and_ports() -> None:
     }
 
 
+def test_the_tasks_own_token() -> None:
+    assert environment(replace(SPEC, task_token="task.a.b")) == IRIS | FOLDERS | {
+        "IRIS_TASK_TOKEN": "task.a.b"
+    }
+
+
 def test_a_member_of_a_gang_knows_its_peers() -> None:
     found = environment(replace(SPEC, peer_hosts=("10.0.0.1", "10.0.0.2")))
     assert found["IRIS_PEER_HOSTS"] == "10.0.0.1,10.0.0.2"

@@ -39,11 +39,14 @@ class LineSplitter:
 
     def feed(self, data: bytes) -> list[bytes]:
         """The lines that `data` completes, and pieces of the one it makes too long."""
-        *lines, self._rest = (self._rest + data).split(b"\n")
+        data = self._rest + data
+        *lines, self._rest = data.split(b"\n")
+        if len(data) <= self._max:
+            return lines
         if len(self._rest) > self._max:
             *pieces, self._rest = self._cut(self._rest)
             lines += pieces
-        if any(len(line) > self._max for line in lines):
+        if max(map(len, lines), default=0) > self._max:
             return [piece for line in lines for piece in self._cut(line)]
         return lines
 

@@ -5,7 +5,7 @@ import random
 import pytest
 
 from iris.worker.logs.lines import LogStream
-from iris.worker.logs.log_buffer import LogBuffer
+from iris.worker.logs.log_buffer import LogBudget, LogBuffer
 
 
 def texts(count: int, first: int = 0) -> list[bytes]:
@@ -42,6 +42,15 @@ def test_a_batch_is_bounded_but_never_empty() -> None:
     assert len(buffer.take(10, 5000).lines) == 2
 
 
+def test_lines_of_several_reads_are_bounded_together() -> None:
+    buffer = LogBuffer()
+    for text in (b"a", b"b" * 1000, b"c"):
+        buffer.append(1, LogStream.STDOUT, [text])
+    assert [line.text for line in buffer.take(10, 500).lines] == [b"a"]
+    assert [line.text for line in buffer.take(10, 500).lines] == [b"b" * 1000]
+    assert take_all(buffer) == {2: b"c"}
+
+
 def test_what_was_not_acknowledged_is_sent_again_after_a_rewind() -> None:
     buffer = filled(10)
     take_all(buffer)
@@ -73,7 +82,7 @@ def test_what_an_earlier_connection_brought_need_not_be_sent_again() -> None:
 
 
 def test_when_it_is_full_it_says_so_and_again_once_half_of_it_is_free() -> None:
-    buffer = LogBuffer(capacity_bytes=128 * 100)
+    buffer = LogBuffer(capacity_bytes=48 * 100)
     resumed: list[int] = []
     buffer.on_room = lambda: resumed.append(buffer.size_bytes)
     buffer.append(1, LogStream.STDOUT, [b""] * 99)
@@ -94,6 +103,27 @@ def test_words_of_ours_are_taken_even_when_it_is_full() -> None:
     buffer.append(1, LogStream.STDOUT, [b"x"])
     buffer.append(2, LogStream.SYSTEM, [b"stopping"])
     assert take_all(buffer) == {0: b"x", 1: b"stopping"}
+
+
+def test_many_buffers_hold_little_each_once_all_together_hold_much() -> None:
+    budget = LogBudget(1 << 20)
+    first, second = LogBuffer(budget=budget), LogBuffer(budget=budget)
+    while first.has_room:
+        first.append(1, LogStream.STDOUT, [b"x" * 1000])
+    assert 1 << 20 <= first.size_bytes < (1 << 20) + 2000
+    while second.has_room:
+        second.append(1, LogStream.STDOUT, [b"x" * 1000])
+    assert 64 << 10 <= second.size_bytes < (64 << 10) + 2000
+    take_all(second)
+    second.acknowledge(second.next_index - 31)
+    assert second.has_room, "its own share is free, whatever the other holds"
+    first.discard()
+    first.discard()
+    assert budget.used_bytes == second.size_bytes
+    while second.has_room:
+        second.append(1, LogStream.STDOUT, [b"x" * 1000])
+    assert second.size_bytes >= 1 << 20
+    assert budget.used_bytes == second.size_bytes
 
 
 def test_nothing_is_lost_or_doubled_whatever_the_order(test_seed: str) -> None:

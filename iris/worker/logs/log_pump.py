@@ -1,16 +1,22 @@
 """Reads what a process tree writes into its attempt's LogBuffer, no faster than lines are taken."""
 
 import asyncio
+import fcntl
+import struct
+import termios
 from typing import BinaryIO
 
 from iris.host.clock import Clock
 from iris.worker.logs.lines import LineSplitter, LogStream
 from iris.worker.logs.log_buffer import LogBuffer
+from iris.worker.logs.redaction import RedactedStream, Redaction
 
 # A pipe holds this much by default; one read empties it.
 _READ_BYTES = 64 << 10
 # Below this, output that was held back is not worth a word.
 _NOTICE_SECONDS = 5.0
+_NO_REDACTION = Redaction()
+_INT = struct.Struct("i")
 
 
 def now_ns(clock: Clock) -> int:
@@ -21,11 +27,20 @@ def now_ns(clock: Clock) -> int:
 class _Pipe:
     """One stream and where it stands."""
 
-    def __init__(self, file: BinaryIO, stream: LogStream) -> None:
+    def __init__(self, file: BinaryIO, stream: LogStream, redaction: Redaction) -> None:
         self.file = file
         self.stream = stream
-        self.splitter = LineSplitter()
         self.watched = False
+        self._redacted = RedactedStream(redaction)
+        self._splitter = LineSplitter()
+
+    def feed(self, data: bytes) -> list[bytes]:
+        """The lines that `data` completes."""
+        return self._splitter.feed(self._redacted.feed(data))
+
+    def end(self) -> list[bytes]:
+        """The last lines."""
+        return [*self._splitter.feed(self._redacted.end()), *self._splitter.end()]
 
 
 class LogPump:
@@ -33,13 +48,26 @@ class LogPump:
 
     While the buffer is full nothing is read: the task then blocks when it writes, as it would on
     any pipe. Nothing is lost, and a SYSTEM line says so afterwards if it took long.
+
+    Args:
+        redaction: Of what the task's lines must not show.
     """
 
-    def __init__(self, buffer: LogBuffer, stdout: BinaryIO, stderr: BinaryIO, clock: Clock) -> None:
+    def __init__(
+        self,
+        buffer: LogBuffer,
+        stdout: BinaryIO,
+        stderr: BinaryIO,
+        clock: Clock,
+        redaction: Redaction = _NO_REDACTION,
+    ) -> None:
         self._buffer = buffer
         self._clock = clock
         self._loop = asyncio.get_running_loop()
-        self._pipes = [_Pipe(stdout, LogStream.STDOUT), _Pipe(stderr, LogStream.STDERR)]
+        self._pipes = [
+            _Pipe(stdout, LogStream.STDOUT, redaction),
+            _Pipe(stderr, LogStream.STDERR, redaction),
+        ]
         self._finished = asyncio.Event()
         self._tree_ended = False
         self._paused_at: float | None = None
@@ -67,9 +95,16 @@ class LogPump:
         await self._finished.wait()
 
     def abandon(self) -> None:
-        """Ends reading at once; what was not read is lost."""
-        for pipe in tuple(self._pipes):
+        """Ends reading at once; what was not read is lost, and a SYSTEM line says how much."""
+        pipes = tuple(self._pipes)
+        lost = sum(_waiting_bytes(pipe.file) for pipe in pipes)
+        for pipe in pipes:
             self._end(pipe)
+        if lost:
+            self._say(
+                f"Output was given up: {lost} bytes that the task had written were not read, since "
+                "its log lines could not be delivered in time."
+            )
 
     def _watch(self, pipe: _Pipe) -> None:
         """Has it read: when there is something, or, after the end, turn by turn until it is empty.
@@ -94,7 +129,7 @@ class LogPump:
             return
         data = pipe.file.read(_READ_BYTES)
         if data:
-            self._buffer.append(now_ns(self._clock), pipe.stream, pipe.splitter.feed(data))
+            self._buffer.append(now_ns(self._clock), pipe.stream, pipe.feed(data))
             if self._tree_ended:
                 self._watch(pipe)
         elif data == b"" or self._tree_ended:
@@ -104,7 +139,7 @@ class LogPump:
         self._unwatch(pipe)
         pipe.file.close()
         self._pipes.remove(pipe)
-        self._buffer.append(now_ns(self._clock), pipe.stream, pipe.splitter.end())
+        self._buffer.append(now_ns(self._clock), pipe.stream, pipe.end())
         if not self._pipes:
             self._finished.set()
 
@@ -120,10 +155,18 @@ class LogPump:
         seconds = self._clock.monotonic() - self._paused_at
         self._paused_at = None
         if seconds >= _NOTICE_SECONDS:
-            text = (
+            self._say(
                 f"Output was held back for {seconds:.0f} s, and the task blocked when it wrote: "
                 "its log lines could not be delivered faster."
             )
-            self._buffer.append(now_ns(self._clock), LogStream.SYSTEM, [text.encode()])
         for pipe in self._pipes:
             self._watch(pipe)
+
+    def _say(self, text: str) -> None:
+        self._buffer.append(now_ns(self._clock), LogStream.SYSTEM, [text.encode()])
+
+
+def _waiting_bytes(file: BinaryIO) -> int:
+    """What a pipe holds."""
+    answer = fcntl.ioctl(file.fileno(), termios.FIONREAD, bytes(_INT.size))
+    return int(_INT.unpack(answer)[0])

@@ -12,17 +12,18 @@ from iris.testing.eventually import assert_eventually
 from iris.worker.logs.lines import LogLine, LogStream
 from iris.worker.logs.log_buffer import LogBuffer
 from iris.worker.logs.log_pump import LogPump
+from iris.worker.logs.redaction import Redaction
 
 
 class Pipes:
     """A pump and the other ends of its pipes."""
 
-    def __init__(self, capacity_bytes: int = 1 << 20) -> None:
+    def __init__(self, capacity_bytes: int = 1 << 20, redaction: Redaction | None = None) -> None:
         self.clock = FakeClock()
         self.buffer = LogBuffer(capacity_bytes=capacity_bytes)
         stdout, self.stdout = self._pipe()
         stderr, self.stderr = self._pipe()
-        self.pump = LogPump(self.buffer, stdout, stderr, self.clock)
+        self.pump = LogPump(self.buffer, stdout, stderr, self.clock, redaction or Redaction())
 
     def _pipe(self) -> tuple[BinaryIO, BinaryIO]:
         read_end, write_end = os.pipe()
@@ -131,7 +132,28 @@ async def test_an_abandoned_pump_reads_no_more() -> None:
     pipes.stdout.write(b"one\n")
     await assert_eventually(lambda: not pipes.buffer.has_room, "full")
     pipes.stdout.write(b"two\n")
+    pipes.stderr.write(b"three")
     pipes.pump.abandon()
     await pipes.pump.finished()
-    assert pipes.buffer.next_index == 1
+    assert [line.text for line in pipes.lines()] == [
+        b"one",
+        b"Output was given up: 9 bytes that the task had written were not read, since its log lines "
+        b"could not be delivered in time.",
+    ]
     pipes.close()
+
+
+async def test_a_secret_is_not_shown_however_it_is_written() -> None:
+    pipes = Pipes(redaction=Redaction(["hunter22"]))
+    for part in (b"a hunt", b"er22 b\nhunter", b"22", b"\n", b"x" * 40_000 + b"hunt", b"er22y"):
+        pipes.stdout.write(part)
+        await settle()
+    pipes.stderr.write(b"hunter22")
+    pipes.stdout.close()
+    pipes.stderr.close()
+    await pipes.pump.finished()
+    lines = pipes.lines()
+    stdout = [line.text for line in lines if line.stream is LogStream.STDOUT]
+    assert stdout[:2] == [b"a *** b", b"***"]
+    assert b"".join(stdout[2:]) == b"x" * 40_000 + b"***y"
+    assert [line.text for line in lines if line.stream is LogStream.STDERR] == [b"***"]

@@ -11,10 +11,16 @@ tree: nothing of it can get away by forking twice or by leading a session of its
 worker ends, however it ends, the control sockets close and every supervisor kills its tree. When a
 supervisor is killed, what it leaves falls to the spawner, which kills it.
 
-`spawner`, `supervisor`, `process_tree`, `process_control`, `wakeup` and `wire` run in that tiny
-process: standard library only, and little of it.
+How a tree is held depends on what the machine allows, found out by trying when the spawner starts
+(`containment`), and told in `isolation`:
 
-This is containment for any user on any Linux: it needs nothing, and ends everything. It bounds no
-memory. Stronger containment (control groups, PID namespaces) belongs into the supervisor, in place
-of `process_tree`, chosen by the spawner by trying, and is told in `isolation`.
+- Control groups (`cgroups`), where they may be written: the kernel holds limits of memory, CPU and
+  processes, and what it killed for lack of memory is noticed (`oom_watch`). What they cannot limit
+  the `watchdog` does, by looking.
+- A PID namespace (`namespaces`) whose first process is the supervisor: the kernel ends everybody in
+  it at once, also when the supervisor is killed.
+- Without one, walking the tree (`process_tree`): any user on any Linux can.
+
+All that runs in that tiny process (the sources of `:spawner`) is standard library only, and little
+of it.
 """

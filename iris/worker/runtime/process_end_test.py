@@ -5,11 +5,14 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
-from iris.host.processes import ProcessIdentity
+from iris.host.files import FileLock
 from iris.model.errors import FailedPrecondition
 from iris.testing.eventually import assert_eventually
 from iris.worker.protocols import ExitReport
@@ -22,6 +25,7 @@ from iris.worker.runtime.trees_fixture import (
     assert_dead,
     hostile,
     identities,
+    reaper_of,
     request,
     run,
     start_tree,
@@ -65,11 +69,12 @@ async def test_the_grace_can_be_cut_short(runtime: ProcessRuntime) -> None:
 async def test_when_the_root_ends_nobody_stays(runtime: ProcessRuntime) -> None:
     handle = await runtime.run(request(*hostile("orphans")))
     output = await Output.follow(handle)
-    line = await output.line()
+    assert len((await output.line()).split()) == 3
     report = await handle.wait()
     assert report.exit_code == 0
     assert not report.stopped
-    assert [pid for pid in line.split() if ProcessIdentity.of(int(pid))] == []
+    # Their pipes have no writer left: nobody stayed.
+    assert await output.stdout.read() == b""
 
 
 async def test_trees_that_fork_while_they_are_killed_are_killed(runtime: ProcessRuntime) -> None:
@@ -86,9 +91,9 @@ async def test_trees_that_fork_while_they_are_killed_are_killed(runtime: Process
 
 async def test_orphans_that_end_early_are_reaped(runtime: ProcessRuntime) -> None:
     handle, [root], _ = await start_tree(runtime, "reaping")
-    supervisor = handle.supervisor_pid
+    reaper = reaper_of(root)
     await assert_eventually(
-        lambda: process_tree.children_of(supervisor) == [root.pid], "no zombie under the supervisor"
+        lambda: process_tree.children_of(reaper) == [root.pid], "no zombie beside the root"
     )
     handle.stop("enough", timedelta(0))
     await handle.wait()
@@ -146,27 +151,56 @@ async def test_a_spawner_that_dies_under_requests_loses_none_silently(
         assert (report.exit_code == 0) != bool(report.error), report
 
 
-async def test_a_killed_worker_leaves_nothing() -> None:
+@contextmanager
+def worker_with_a_tree(claim: str = "") -> Iterator[tuple[subprocess.Popen[str], list[int]]]:
+    """Another process with a runtime, and the pids of its hostile tree, supervisor and spawner."""
     code = (
         "import asyncio, sys; from pathlib import Path\n"
         "from iris.worker.runtime import trees_fixture as t\n"
         "from iris.worker.runtime.process_runtime import ProcessRuntime\n"
         "async def main():\n"
-        "    runtime = ProcessRuntime()\n"
+        "    runtime = ProcessRuntime(*map(Path, sys.argv[1:]))\n"
+        "    await runtime.start()\n"
         "    handle, tree, _ = await t.start_tree(runtime, 'stubborn')\n"
         "    print(*(p.pid for p in tree), handle.supervisor_pid, runtime.spawner_pid, flush=True)\n"
         "    await asyncio.Event().wait()\n"
         "asyncio.run(main())\n"
     )
     env = {"PYTHONPATH": os.pathsep.join(sys.path)}
-    with subprocess.Popen(
-        [sys.executable, "-c", code], stdout=subprocess.PIPE, env=env, text=True
-    ) as worker:
+    command = [sys.executable, "-c", code, *([claim] if claim else [])]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, env=env, text=True) as worker:
         assert worker.stdout is not None
-        tree = identities(await asyncio.to_thread(worker.stdout.readline))
-        assert len(tree) == 7
+        try:
+            yield worker, [int(word) for word in worker.stdout.readline().split()]
+        finally:
+            worker.kill()
+
+
+async def test_a_killed_worker_leaves_nothing() -> None:
+    with worker_with_a_tree() as (worker, pids):
+        assert len(pids) == 7
+        tree = identities(pids)
         worker.kill()
-    await assert_dead(tree)
+        await assert_dead(tree)
+
+
+async def test_who_follows_a_killed_worker_begins_when_nothing_of_it_is_left(
+    tmp_path: Path,
+) -> None:
+    claim = tmp_path / "runtime.lock"
+    with worker_with_a_tree(str(claim)) as (worker, pids):
+        tree = identities(pids)
+        successor = ProcessRuntime(claim)
+        starting = asyncio.ensure_future(successor.start())
+        await asyncio.wait([starting], timeout=0.1)
+        assert not starting.done()
+        worker.kill()
+        await starting
+        assert alive(tree) == []
+    await successor.close()
+    free = FileLock(claim)
+    assert free.acquire()
+    free.let_go()
 
 
 async def test_closing_ends_everything_and_for_good(runtime: ProcessRuntime) -> None:

@@ -8,11 +8,13 @@ import os
 import socket
 from collections.abc import Callable
 from datetime import timedelta
+from pathlib import Path
 from typing import BinaryIO
 
 from iris.model.errors import InvalidArgument, IrisError, Unavailable
 from iris.worker.protocols import ExitReport, RunRequest, TreeUsage
 from iris.worker.runtime import wire
+from iris.worker.runtime.exceeded import exceeding
 from iris.worker.runtime.signals import signal_name
 from iris.worker.runtime.usage import sample_below
 
@@ -46,6 +48,8 @@ class ProcessRunHandle:
         self._failure: IrisError | None = None
         self._received = b""
         self._supervisor = 0
+        self._memory_group: Path | None = None
+        self._disk_bytes = 0
         self._stop_reason = ""
         self._peak_bytes = 0
         self._loop.add_reader(control, self._on_readable)
@@ -92,10 +96,14 @@ class ProcessRunHandle:
         """See RunHandle. Reads /proc: about 0.1 ms a process."""
         if self._ended.done() or not self._supervisor:
             return None
-        sample = sample_below(self._supervisor)
+        sample = sample_below(self._supervisor, self._memory_group)
         self._peak_bytes = max(self._peak_bytes, sample.memory_bytes)
         return TreeUsage(
-            sample.cpu_seconds, sample.memory_bytes, self._peak_bytes, sample.processes
+            sample.cpu_seconds,
+            sample.memory_bytes,
+            self._peak_bytes,
+            sample.processes,
+            self._disk_bytes,
         )
 
     def _on_readable(self) -> None:
@@ -116,17 +124,24 @@ class ProcessRunHandle:
 
     def _on_line(self, words: list[bytes]) -> None:
         match words:
-            case [wire.STARTED, pid, supervisor]:
+            case [wire.STARTED, pid, supervisor, group]:
                 self._supervisor = int(supervisor)
+                if group != wire.NONE:
+                    self._memory_group = Path(os.fsdecode(bytes.fromhex(group.decode())))
                 self._started.set_result(int(pid))
             case [wire.FAILED, stage, number]:
                 self._failure = _explain(stage, int(number), self._request)
                 self._end(ExitReport(None, None, str(self._failure), started=False))
-            case [wire.EXITED, code, number, cause, microseconds, kib]:
-                self._end(self._report(code, number, cause, int(microseconds), int(kib)))
+            case [wire.EXITED, code, number, cause, microseconds, kib, excess, amount]:
+                report = self._report(code, number, cause, int(microseconds), int(kib))
+                if cause == wire.BY_LIMIT:
+                    report = exceeding(report, excess.decode(), int(amount), self._request.limits)
+                self._end(report)
             case [wire.LOST, code]:
                 how = signal_name(-int(code)) if int(code) < 0 else f"exit code {int(code)}"
                 self._end(_lost(f"Its supervisor ended unexpectedly ({how})", self._started.done()))
+            case [wire.DISK, amount]:
+                self._disk_bytes = int(amount)
             case [wire.STUCK, pids]:
                 _log.warning("%s: processes do not die: %s", self._request.name, pids.decode())
                 self._request.say(
@@ -172,6 +187,8 @@ def _explain(stage: bytes, number: int, request: RunRequest) -> IrisError:
             f"No process could be started for {request.name}: {reason}.",
             hint="The machine has too many.",
         )
+    if stage == wire.STAGE_ISOLATE:
+        return Unavailable(f"{request.name} could not be isolated: {reason}.")
     if stage == wire.STAGE_CHDIR:
         return InvalidArgument(f"The folder {str(request.cwd)!r} cannot be entered: {reason}.")
     return _explain_exec(number, reason, request)

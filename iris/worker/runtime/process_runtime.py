@@ -5,10 +5,14 @@ import os
 import socket
 from contextlib import ExitStack
 from datetime import timedelta
+from pathlib import Path
 
+from iris.host.files import FileLock
 from iris.model.errors import FailedPrecondition, Unavailable
 from iris.worker.protocols import RunHandle, RunRequest
 from iris.worker.runtime import wire
+from iris.worker.runtime.containment import ALL_TIERS
+from iris.worker.runtime.exceeded import tree_limits
 from iris.worker.runtime.process_handle import ProcessRunHandle
 from iris.worker.runtime.spawner_client import SpawnerClient, SpawnerGone
 
@@ -18,14 +22,26 @@ _MAX_UNANSWERED = 64
 # A spawner that dies at every request is not tried for ever.
 _SPAWN_TRIES = 3
 _CLOSED = "the worker's runtime is closed"
+# Whether the trees of a worker that was killed are gone: for half a minute.
+_PREDECESSOR_LOOKS = 3_000
+_PREDECESSOR_LOOK_SECONDS = 0.01
 
 
 class ProcessRuntime:
     """See ContainerRuntime. One per process of ours, shared by all workers in it; belongs to one
     event loop.
+
+    Args:
+        claim: A file that is locked as long as this runtime, or a process that it has started,
+            lives: the record by which whoever starts a runtime in its place, after it was killed,
+            knows that nothing of it is left. None where nobody ever does.
+        tiers: The means of containment that may be used where the machine has them; see
+            iris.worker.runtime.containment.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, claim: Path | None = None, *, tiers: frozenset[str] = ALL_TIERS) -> None:
+        self._tiers = tiers
+        self._claim = FileLock(claim) if claim is not None else None
         self._spawner: SpawnerClient | None = None
         self._launching = asyncio.Lock()
         self._launches: set[asyncio.Task[SpawnerClient]] = set()
@@ -45,7 +61,9 @@ class ProcessRuntime:
         return self._spawner.pid if self._spawner is not None else 0
 
     async def start(self) -> None:
-        """See ContainerRuntime."""
+        """See ContainerRuntime. Waits until nothing is left of the runtime that was here before."""
+        if self._claim is not None:
+            await self._take(self._claim)
         await self._ready_spawner()
 
     async def run(self, request: RunRequest) -> RunHandle:
@@ -56,6 +74,20 @@ class ProcessRuntime:
         except BaseException:
             self._unanswered.release()
             raise
+
+    async def probe(self) -> None:
+        """See ContainerRuntime. A spawner that died is replaced."""
+        for _ in range(_SPAWN_TRIES):
+            try:
+                await (await self._ready_spawner()).ping()
+            except SpawnerGone:
+                continue
+            except OSError as error:
+                raise Unavailable(
+                    f"The process that starts tasks cannot be asked: {error}."
+                ) from error
+            return
+        raise Unavailable("The process that starts tasks keeps dying.")
 
     async def close(self) -> None:
         """See ContainerRuntime."""
@@ -69,6 +101,19 @@ class ProcessRuntime:
                 await self._spawner.close()
                 self._spawner = None
         await asyncio.gather(*self._launches, return_exceptions=True)
+        if self._claim is not None:
+            self._claim.let_go()
+
+    async def _take(self, claim: FileLock) -> None:
+        # What is left ends by itself, within milliseconds; there is nothing to be woken by.
+        for _ in range(_PREDECESSOR_LOOKS):
+            if claim.acquire():
+                return
+            await asyncio.sleep(_PREDECESSOR_LOOK_SECONDS)
+        raise Unavailable(
+            f"Processes of the worker that was here before do not end: they hold {claim.path}.",
+            hint="If no other worker runs here, look for processes called iris-supervisor.",
+        )
 
     async def _ready_spawner(self) -> SpawnerClient:
         """The one there is, or a new one in place of one that died."""
@@ -90,7 +135,8 @@ class ProcessRuntime:
             if self._spawner is not None:
                 await self._spawner.close()
                 self._spawner = None
-            self._spawner = await SpawnerClient.launch()
+            held = self._claim.descriptor if self._claim is not None else None
+            self._spawner = await SpawnerClient.launch(held, self._tiers)
             self._isolation = self._spawner.isolation
             return self._spawner
 
@@ -152,4 +198,5 @@ def _encode(request: RunRequest) -> bytes:
         [os.fsencode(argument) for argument in request.argv],
         [os.fsencode(f"{name}={value}") for name, value in request.env.items()],
         os.fsencode(request.cwd),
+        tree_limits(request),
     )

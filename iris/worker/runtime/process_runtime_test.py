@@ -10,6 +10,7 @@ import pytest
 
 from iris.model.errors import InvalidArgument, Unavailable
 from iris.model.resources import MIB
+from iris.worker.runtime.containment import CGROUPS, NAMESPACES
 from iris.worker.runtime.process_runtime import ProcessRuntime
 from iris.worker.runtime.trees_fixture import (
     Output,
@@ -194,8 +195,14 @@ async def test_a_machine_that_gives_no_more_pipes_says_so(
     assert (await run(runtime, request("true")))[0].exit_code == 0
 
 
-async def test_it_says_how_it_contains(runtime: ProcessRuntime) -> None:
+async def test_it_says_how_it_contains(runtime: ProcessRuntime, tiers: frozenset[str]) -> None:
     await runtime.start()
-    assert (
-        runtime.isolation == "process tree (subreaper, stop and kill); memory measured, not limited"
-    )
+    ended, limited = runtime.isolation.split("; ")
+    if NAMESPACES in tiers:
+        assert ended == "PID namespace"
+    else:
+        assert ended.startswith("process tree (") and ended.endswith("subreaper, stop and kill)")
+    if CGROUPS in tiers:
+        assert " by cgroup v" in limited or "cgroup.kill" in ended
+    else:
+        assert limited == "memory, cpu, processes, disk by watchdog"

@@ -8,6 +8,7 @@ and exits in one breath, gone whenever a walk comes by, is chased as a child, wh
 microseconds.
 """
 
+import contextlib
 import errno
 import os
 import signal
@@ -38,19 +39,26 @@ def children_of(pid: int) -> list[int]:
     return found
 
 
-def descendants(pid: int, without: Collection[int] = ()) -> set[int]:
-    """All processes below `pid`; `without` names children of it whose whole subtrees are left out."""
+def descendants(pid: int, without: Collection[int] = (), at_most: int = sys.maxsize) -> set[int]:
+    """All processes below `pid`; `without` names children of it whose whole subtrees are left out.
+    Looks no further once there are more than `at_most`.
+    """
     found: set[int] = set()
     level = [child for child in children_of(pid) if child not in without]
-    while level:
+    while level and len(found) <= at_most:
         found.update(level)
         level = [child for parent in level for child in children_of(parent) if child not in found]
     return found
 
 
-def signal_all(numbers: Iterable[int], without: Collection[int] = ()) -> None:
+def signal_all(numbers: Iterable[int]) -> None:
     """Sends the signals, in order, to each process below this one."""
-    tree = descendants(os.getpid(), without)
+    if os.getpid() == 1:  # of a PID namespace: in one step for everybody but us
+        for number in numbers:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(-1, number)
+        return
+    tree = descendants(os.getpid())
     for number in numbers:
         _send(number, tree, tree)
 
@@ -101,7 +109,7 @@ def _own_children() -> list[int]:
 def isolation() -> str:
     """How trees are contained by this module on this machine, in one line, found out by trying."""
     if not process_control.become_subreaper():
-        return f"first process of the tree only ({sys.platform} has no child subreaper); memory measured, not limited"
+        return f"first process of the tree only ({sys.platform} has no child subreaper)"
     probe = os.fork()
     if probe == 0:
         process_control.signal_on_parent_death(signal.SIGKILL)
@@ -110,8 +118,8 @@ def isolation() -> str:
     os.kill(probe, signal.SIGKILL)
     os.waitpid(probe, 0)
     if not seen:
-        return "first process of the tree only (/proc does not list children); memory measured, not limited"
-    return "process tree (subreaper, stop and kill); memory measured, not limited"
+        return "first process of the tree only (/proc does not list children)"
+    return "process tree (subreaper, stop and kill)"
 
 
 def _send(number: int, pids: Iterable[int], tree: Collection[int]) -> None:

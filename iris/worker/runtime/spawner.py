@@ -1,11 +1,13 @@
 """The process that forks supervisors, and ends what a killed one leaves. Started by
 `spawner_client`; see the package's docstring.
 
-Usage: python -I -S -B -c <import and call main> ROOT FD, where FD is its end of a socket pair with
-the worker.
+Usage: python -I -S -B -c <import and call main> ROOT FD TIERS [HELD], where FD is its end of a
+socket pair with the worker, TIERS what may be used to contain trees, and HELD a descriptor that it
+and its supervisors keep open as long as they live.
 """
 
 import contextlib
+import errno
 import gc
 import os
 import select
@@ -13,8 +15,9 @@ import socket
 import sys
 from typing import NoReturn
 
-from iris.worker.runtime import process_control, process_tree, wire
-from iris.worker.runtime.supervisor import supervise
+from iris.worker.runtime import namespaces, process_control, process_tree, wire
+from iris.worker.runtime.containment import Containment
+from iris.worker.runtime.supervisor import Origin, supervise
 from iris.worker.runtime.wakeup import Wakeup, prepare_signals
 
 _KILL_ROUND_MILLISECONDS = 20
@@ -33,22 +36,30 @@ def main() -> NoReturn:
     worker = socket.socket(fileno=int(sys.argv[2]))
     prepare_signals()
     wakeup = Wakeup()
-    worker.sendall(wire.line(wire.READY, process_tree.isolation().encode()))
+    process_control.become_subreaper()
+    containment = Containment.find(frozenset(sys.argv[3].split(",")))
+    worker.sendall(wire.line(wire.READY, containment.isolation.encode()))
     gc.freeze()
-    _Spawner(worker, wakeup).run()
+    # Nobody ever writes to it; it is the end of it that supervisors wait for.
+    lifeline, _ = os.pipe()
+    held = frozenset(map(int, sys.argv[4:]))
+    origin = Origin(lifeline, held, containment, os.geteuid(), os.getegid())
+    _Spawner(worker, wakeup, origin).run()
+    containment.groups.remove()
     os._exit(0)
 
 
 class _Spawner:
     """The loop over requests and ends of children."""
 
-    def __init__(self, worker: socket.socket, wakeup: Wakeup) -> None:
+    def __init__(self, worker: socket.socket, wakeup: Wakeup, origin: Origin) -> None:
+        self._origin = origin
         self._worker = worker
         self._wakeup = wakeup
         # Supervisors and our copies of their control sockets. Kept open so that the worker sees the
         # end of a killed supervisor's only after what that left has been killed.
         self._controls: dict[int, socket.socket] = {}
-        self._lost: list[tuple[socket.socket, int]] = []
+        self._lost: list[tuple[socket.socket, int, int]] = []
         self._serving = True
 
     def run(self) -> None:
@@ -67,28 +78,40 @@ class _Spawner:
                 poll.unregister(self._worker)
 
     def _serve_one(self) -> bool:
-        """Takes one request and forks. False once the worker is gone."""
+        """Takes one request and forks, or answers. False once the worker is gone."""
         try:
             data, fds, _, _ = socket.recv_fds(self._worker, 1, wire.FDS_PER_SPAWN, _CLOSE_ON_EXEC)
         except ConnectionError:
             return False
-        if len(fds) == wire.FDS_PER_SPAWN:
+        if data == wire.PING and fds:
+            self._answer(socket.socket(fileno=fds[0]))
+        elif len(fds) == wire.FDS_PER_SPAWN:
             self._fork(socket.socket(fileno=fds[0]), fds[1], fds[2])
         for fd in fds[1:]:
             os.close(fd)
         return bool(data)
 
+    def _answer(self, asking: socket.socket) -> None:
+        with asking, contextlib.suppress(OSError):  # it may not wait any more
+            asking.send(wire.PING)
+
     def _fork(self, control: socket.socket, stdout: int, stderr: int) -> None:
-        spawner = os.getpid()
+        namespace = self._origin.containment.namespace
         try:
-            pid = os.fork()
+            try:
+                pid = namespaces.fork() if namespace else os.fork()
+            except OSError as error:
+                if not namespace or error.errno in (errno.EAGAIN, errno.ENOMEM):
+                    raise
+                # There may be only so many namespaces: then it is done without.
+                namespace, pid = False, os.fork()
         except OSError as error:
             control.sendall(wire.line(wire.FAILED, wire.STAGE_FORK, error.errno or 0))
             control.close()
             return
         if pid == 0:
             try:
-                supervise(control, stdout, stderr, spawner)
+                supervise(control, stdout, stderr, self._origin, namespace=namespace)
             except BaseException:  # noqa: BLE001 - the exit code says it, this says what it was
                 sys.excepthook(*sys.exc_info())
             os._exit(1)
@@ -108,14 +131,15 @@ class _Spawner:
             if status == 0:
                 control.close()
             else:
-                self._lost.append((control, status))
+                self._lost.append((control, pid, status))
 
     def _end_orphans(self) -> None:
         """A supervisor that was killed left its tree to us, the next subreaper above."""
         if process_tree.kill_round(self._reap, without=self._controls.keys()):
             self._reap()
             return
-        for control, status in self._lost:
+        for control, pid, status in self._lost:
+            self._origin.containment.groups.discard(pid)
             with contextlib.suppress(OSError):  # the worker may not want to know any more
                 control.sendall(wire.line(wire.LOST, os.waitstatus_to_exitcode(status)))
             control.close()

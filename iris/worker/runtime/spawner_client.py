@@ -11,6 +11,7 @@ from pathlib import Path
 import iris
 from iris.model.errors import Unavailable
 from iris.worker.runtime import wire
+from iris.worker.runtime.containment import ALL_TIERS
 
 _log = logging.getLogger(__name__)
 
@@ -26,7 +27,7 @@ _END_SECONDS = 10.0
 
 
 class SpawnerGone(Exception):
-    """The spawner died before it took a request; nothing of that request was begun."""
+    """The spawner died before it took a request or a ping; nothing of that request was begun."""
 
 
 class SpawnerClient:
@@ -46,13 +47,16 @@ class SpawnerClient:
         self._loop.add_reader(sock, self._on_end)
 
     @classmethod
-    async def launch(cls) -> "SpawnerClient":
-        """Starts one and waits until it serves. Raises Unavailable if it does not. Must not be
-        cancelled.
+    async def launch(
+        cls, held: int | None = None, tiers: frozenset[str] = ALL_TIERS
+    ) -> "SpawnerClient":
+        """Starts one and waits until it serves. It and its supervisors keep the descriptor `held`
+        open to their ends. `tiers` are the means of containment that it may try. Raises Unavailable
+        if it does not serve. Must not be cancelled.
         """
         ours, theirs = socket.socketpair()
         with theirs:
-            process = await asyncio.to_thread(_start_process, theirs.fileno())
+            process = await asyncio.to_thread(_start_process, theirs.fileno(), held, tiers)
         ours.setblocking(False)
         try:
             async with asyncio.timeout(_READY_SECONDS):
@@ -74,15 +78,33 @@ class SpawnerClient:
 
     async def spawn(self, control: int, stdout: int, stderr: int) -> None:
         """Hands over one request's descriptors; the caller closes its copies. Raises SpawnerGone."""
+        await self._send(wire.SPAWN, [control, stdout, stderr])
+
+    async def ping(self) -> None:
+        """Returns once it has answered. Raises SpawnerGone."""
+        ours, theirs = socket.socketpair()
+        with ours, theirs:
+            ours.setblocking(False)
+            await self._send(wire.PING, [theirs.fileno()])
+            theirs.close()
+            try:
+                answer = await self._loop.sock_recv(ours, len(wire.PING))
+            except ConnectionError:
+                answer = b""
+        if answer != wire.PING:
+            self._on_end()
+            raise SpawnerGone
+
+    async def _send(self, what: bytes, descriptors: list[int]) -> None:
         async with self._sending:
             while self.alive:
                 try:
-                    socket.send_fds(self._sock, [wire.SPAWN], [control, stdout, stderr])
+                    socket.send_fds(self._sock, [what], descriptors)
                     return
                 except BlockingIOError:
                     await self._writable()
                 except ConnectionError:
-                    break
+                    self._on_end()
         raise SpawnerGone
 
     async def close(self) -> None:
@@ -107,9 +129,12 @@ class SpawnerClient:
             self._loop.remove_writer(self._sock)
 
     def _on_end(self) -> None:
-        """It says nothing after `ready`: what can be read is the end."""
-        self._stop_reading()
-        _log.error("spawner %d ended unexpectedly; its attempts end with it", self.pid)
+        """It says nothing after `ready`: what can be read is the end. May be found in other ways
+        before.
+        """
+        if self.alive:
+            self._stop_reading()
+            _log.error("spawner %d ended unexpectedly; its attempts end with it", self.pid)
 
     def _stop_reading(self) -> None:
         if self.alive:
@@ -117,15 +142,17 @@ class SpawnerClient:
             self._loop.remove_reader(self._sock)
 
 
-def _start_process(fd: int) -> subprocess.Popen[bytes]:
+def _start_process(fd: int, held: int | None, tiers: frozenset[str]) -> subprocess.Popen[bytes]:
     root = Path(iris.__path__[0]).parent
+    kept = (fd,) if held is None else (fd, held)
+    words = [str(root), str(fd), ",".join(sorted(tiers)), *map(str, kept[1:])]
     return subprocess.Popen(
-        [sys.executable, "-I", "-S", "-B", "-c", _CODE, str(root), str(fd)],
+        [sys.executable, "-I", "-S", "-B", "-c", _CODE, *words],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         cwd="/",
         env={name: os.environ[name] for name in _INHERITED if name in os.environ},
-        pass_fds=(fd,),
+        pass_fds=kept,
     )
 
 

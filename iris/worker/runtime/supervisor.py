@@ -12,44 +12,86 @@ import signal
 import socket
 import sys
 import time
-from typing import NoReturn
+from typing import NamedTuple, NoReturn
 
-from iris.worker.runtime import process_control, process_tree, wire
-from iris.worker.runtime.wakeup import SPAWNER_DIED, Wakeup
+from iris.worker.runtime import namespaces, process_control, wire
+from iris.worker.runtime.cgroup_places import own_identity
+from iris.worker.runtime.cgroups import AttemptGroups
+from iris.worker.runtime.contained_tree import ContainedTree
+from iris.worker.runtime.containment import Containment
+from iris.worker.runtime.limits import DISK, PROCESSES, WALL, Excess
+from iris.worker.runtime.namespaces import Outside
+from iris.worker.runtime.oom_watch import OomWatch
+from iris.worker.runtime.root_process import RootProcess
+from iris.worker.runtime.wakeup import Wakeup
+from iris.worker.runtime.watchdog import Watchdog
 
 # Between kill rounds when no child's end wakes us first; then a tree that still does not end is
 # reported.
 _KILL_ROUND_SECONDS = 0.02
 _STUCK_SECONDS = 10.0
-_EXEC_FAILED = 127
+# The worker is told of the folder's size when it has changed by that much.
+_DISK_STEP_BYTES = 64 << 10
 # Every kind of child, also one cloned without a signal for its parent.
 _WALL = 0x40000000 if sys.platform == "linux" else 0
 
 
-def supervise(control: socket.socket, stdout: int, stderr: int, spawner: int) -> NoReturn:
-    """Runs in the forked child; never returns. `spawner` is its parent's pid; the rest are
-    descriptors that came with the request.
+class Origin(NamedTuple):
+    """What a supervisor has from its spawner.
+
+    Attributes:
+        lifeline: A descriptor that hangs up when the spawner dies.
+        held: Those to be kept open to the end.
+        user: Who we are, and `group`, as the spawner sees it.
+    """
+
+    lifeline: int
+    held: frozenset[int]
+    containment: Containment
+    user: int
+    group: int
+
+
+def supervise(
+    control: socket.socket, stdout: int, stderr: int, origin: Origin, *, namespace: bool
+) -> NoReturn:
+    """Runs in the forked child; never returns. The first are descriptors that came with the
+    request. `namespace`: this is the first process of a PID namespace.
     """
     process_control.set_process_name(b"iris-supervisor")
     wakeup = Wakeup()
-    _close_all_but({0, 1, 2, control.fileno(), stdout, stderr, *wakeup.kept_fds})
-    process_control.signal_on_parent_death(SPAWNER_DIED)
+    process_control.close_all_but(
+        {0, 1, 2, control.fileno(), stdout, stderr, origin.lifeline, *wakeup.kept_fds, *origin.held}
+    )
+    identity = own_identity() if origin.containment.groups.places else ""
+    outside: Outside | OSError | None = None
+    if namespace:
+        try:
+            outside = namespaces.settle(origin.user, origin.group)
+        except OSError as error:
+            outside = error
     process_control.become_subreaper()
     control.setblocking(True)
     request = _receive_request(control)
-    if request is None or os.getppid() != spawner:
+    if request is None:
         os._exit(0)
-    supervisor = _Supervisor(control, wakeup, spawner)
-    supervisor.start_root(*request, stdout, stderr)
+    if isinstance(outside, OSError):
+        control.sendall(wire.line(wire.FAILED, wire.STAGE_ISOLATE, outside.errno or 0))
+        os._exit(0)
+    groups = AttemptGroups(
+        origin.containment.groups, identity, request.limits, to_kill=not namespace
+    )
+    supervisor = _Supervisor(
+        control, wakeup, origin, request, ContainedTree(groups, outside), groups
+    )
+    supervisor.start_root(stdout, stderr)
     os.close(stdout)
     os.close(stderr)
     supervisor.run()
     os._exit(0)
 
 
-def _receive_request(
-    control: socket.socket,
-) -> tuple[list[bytes], dict[bytes, bytes], bytes] | None:
+def _receive_request(control: socket.socket) -> wire.Request | None:
     """None if the worker is gone before all of it came. Takes not one byte more than the request."""
     data = b""
     missing = 4
@@ -68,70 +110,80 @@ def _receive_request(
 class _Supervisor:
     """The loop over what the worker says, what the kernel says, and time."""
 
-    def __init__(self, control: socket.socket, wakeup: Wakeup, spawner: int) -> None:
+    def __init__(
+        self,
+        control: socket.socket,
+        wakeup: Wakeup,
+        origin: Origin,
+        request: wire.Request,
+        tree: ContainedTree,
+        groups: AttemptGroups,
+    ) -> None:
         self._control = control
         self._wakeup = wakeup
-        self._spawner = spawner
+        self._origin = origin
+        self._is_orphaned = False
         self._poll = select.poll()
         self._poll.register(control, select.POLLIN)
         self._poll.register(wakeup.fd, select.POLLIN)
+        self._poll.register(origin.lifeline, 0)
         self._received = b""
-        self._root = 0
-        self._root_status: int | None = None
-        self._exec_report = -1
-        self._failure: tuple[bytes, int] | None = None
+        self._request = request
+        self._groups = groups
+        self._tree = tree
+        self._watchdog = Watchdog(request.limits, groups.enforced)
+        self._oom = OomWatch(groups)
+        self._excess: Excess | None = None
+        self._said_disk_bytes = 0
         self._cause = wire.BY_ITSELF
+        self._is_asked = False
         self._kill_at: float | None = None
         self._stuck_at: float | None = None
         self._childless = False
         self._base_peak_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
-    def start_root(
-        self, argv: list[bytes], env: dict[bytes, bytes], cwd: bytes, stdout: int, stderr: int
-    ) -> None:
-        """Forks the tree's first process. Its way to the program is reported over a pipe that a
-        successful exec closes.
-        """
-        self._exec_report, report = os.pipe()
-        supervisor = os.getpid()
-        try:
-            self._root = os.fork()
-        except OSError as error:
-            self._failure = (wire.STAGE_FORK, error.errno or 0)
-            self._root_status = 0
-            os.close(self._exec_report)
-            self._exec_report = -1
-        if self._root == 0 and self._failure is None:
-            _become_root(supervisor, argv, env, cwd, (stdout, stderr, report))
-        os.close(report)
-        if self._exec_report >= 0:
-            self._poll.register(self._exec_report, select.POLLIN)
+    def start_root(self, stdout: int, stderr: int) -> None:
+        """Forks the tree's first process."""
+        in_user_namespace = self._tree.in_namespace and self._origin.user != 0
+        root = RootProcess(self._request, self._groups, stdout, stderr, in_user_namespace)
+        self._tree.fork(root.become)
+        self._poll.register(self._tree.report_fd, select.POLLIN)
+        if self._groups.oom_fd >= 0:
+            self._poll.register(self._groups.oom_fd, self._groups.oom_events)
 
     def run(self) -> None:
         """Until no child is left and the worker was told."""
         while not self._over():
             ready = {fd for fd, _ in self._poll.poll(self._patience())}
-            signals = (
-                self._wakeup.drain()
-            )  # before reaping: a child that ends after that wakes us again
+            self._wakeup.drain()  # before reaping: a child that ends after that wakes us again
             self._reap()
-            if SPAWNER_DIED in signals and os.getppid() != self._spawner:
+            if self._origin.lifeline in ready:
+                self._poll.unregister(self._origin.lifeline)
+                self._is_orphaned = True
                 self._kill_now(wire.BY_SPAWNER_LOSS)
             if self._control.fileno() in ready:
                 self._read_control()
-            if self._exec_report in ready:
-                self._read_exec_report()
+            if self._tree.report_fd in ready:
+                self._read_report()
+            if self._groups.oom_fd in ready:
+                self._oom.on_news(time.monotonic())
+            self._look()
             if self._killing() and not self._childless:
                 self._kill()
-        self._read_exec_report()
+        while self._tree.report_fd >= 0:
+            self._read_report()
+        self._look_back()
+        self._groups.remove()
+        if self._is_orphaned:
+            self._origin.containment.groups.remove()
         self._say_end()
 
     def _over(self) -> bool:
-        return self._childless and self._root_status is not None
+        return self._childless and self._tree.status is not None
 
     def _killing(self) -> bool:
         """Whether everything that is left has to go: the root has ended, or time is up."""
-        return self._root_status is not None or (
+        return self._tree.status is not None or (
             self._kill_at is not None and time.monotonic() >= self._kill_at
         )
 
@@ -139,9 +191,9 @@ class _Supervisor:
         """Milliseconds until something has to be done that no event announces."""
         if self._killing():
             return int(_KILL_ROUND_SECONDS * 1000)
-        if self._kill_at is None:
-            return None
-        return max(0, int((self._kill_at - time.monotonic()) * 1000) + 1)
+        times = (self._kill_at, self._watchdog.due(), self._oom.due())
+        first = min((one for one in times if one is not None), default=None)
+        return None if first is None else max(0, int((first - time.monotonic()) * 1000) + 1)
 
     def _read_control(self) -> None:
         try:
@@ -158,39 +210,69 @@ class _Supervisor:
             if verb == wire.STOP:
                 self._stop(int(milliseconds) / 1000)
 
-    def _stop(self, grace: float) -> None:
+    def _stop(self, grace: float, cause: bytes = wire.BY_STOP) -> None:
         """The first one asks the tree to end; a later one can only shorten the grace."""
         deadline = time.monotonic() + grace
         first = self._kill_at is None
         self._kill_at = deadline if self._kill_at is None else min(self._kill_at, deadline)
-        if self._root_status is None and self._cause == wire.BY_ITSELF:
-            self._cause = wire.BY_STOP
+        if self._tree.status is None and self._cause == wire.BY_ITSELF:
+            self._cause = cause
         if first and grace > 0:
+            self._is_asked = True
+            self._ask_to_end()
+
+    def _ask_to_end(self) -> None:
+        """Once its program runs: what becomes it is a copy of us until then, and heeds no signal."""
+        if self._is_asked and self._tree.report_fd < 0:
+            self._watchdog.release()
             # One that is stopped could not act on SIGTERM; SIGCONT makes it run.
-            process_tree.signal_all((signal.SIGTERM, signal.SIGCONT))
-            self._signal_root(signal.SIGTERM)
+            self._tree.signal_all(signal.SIGTERM, signal.SIGCONT)
 
     def _kill_now(self, cause: bytes) -> None:
         self._kill_at = time.monotonic()
-        if self._root_status is None and self._cause == wire.BY_ITSELF:
+        if self._tree.status is None and self._cause == wire.BY_ITSELF:
             self._cause = cause
 
+    def _look(self) -> None:
+        """After what exceeds its limits."""
+        if self._tree.status is not None:
+            return
+        now = time.monotonic()
+        excess = self._oom.look(now) or self._watchdog.look(now)
+        if abs(self._watchdog.disk_bytes - self._said_disk_bytes) >= _DISK_STEP_BYTES:
+            self._said_disk_bytes = self._watchdog.disk_bytes
+            self._say(wire.DISK, self._said_disk_bytes)
+        if excess is None:
+            return
+        self._excess = self._excess or excess
+        if excess.what == WALL:
+            self._stop(self._request.limits.grace_ms / 1000, wire.BY_LIMIT)
+        else:
+            self._kill_now(wire.BY_LIMIT)
+
+    def _look_back(self) -> None:
+        """Once all is over: whether it ended as it did because of a limit that the kernel held."""
+        status = self._tree.status or 0
+        if self._cause != wire.BY_ITSELF or self._tree.failure is not None:
+            return
+        excess = self._oom.final_look()
+        if excess is None and status:
+            limits = self._request.limits
+            excess = self._watchdog.final_disk_excess()
+            if excess is None and os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGXFSZ:
+                excess = Excess(DISK, limits.disk_bytes)
+            if excess is None and self._groups.refused_processes():
+                excess = Excess(PROCESSES, limits.processes)
+        if excess is not None:
+            self._excess, self._cause = excess, wire.BY_LIMIT
+
     def _kill(self) -> None:
-        alive = process_tree.kill_round(self._reap)
-        self._signal_root(signal.SIGKILL)
-        self._reap()
+        alive = self._tree.kill(self._reap)
         if self._stuck_at is None:
             self._stuck_at = time.monotonic() + _STUCK_SECONDS
         elif time.monotonic() > self._stuck_at and not self._childless:
             self._stuck_at = math.inf
             self._say(wire.STUCK, b",".join(b"%d" % pid for pid in sorted(alive)[:20]))
-
-    def _signal_root(self, number: int) -> None:
-        """For machines where a tree cannot be walked. As a child that was not reaped, its pid is
-        its own.
-        """
-        if self._root_status is None and not process_tree.children_of(os.getpid()):
-            os.kill(self._root, number)
 
     def _reap(self) -> None:
         while True:
@@ -202,87 +284,58 @@ class _Supervisor:
             self._childless = False
             if pid == 0:
                 return
-            if pid == self._root:
-                self._root_status = status
+            self._tree.child_ended(pid, status)
 
-    def _read_exec_report(self) -> None:
-        """Nothing but the end of the pipe means that the program runs."""
-        if self._exec_report < 0:
+    def _read_report(self) -> None:
+        """Nothing but the end of the report means that the program runs."""
+        fd = self._tree.report_fd
+        if not self._tree.read_report():
             return
-        words = os.read(self._exec_report, wire.MAX_LINE).split()
-        self._poll.unregister(self._exec_report)
-        os.close(self._exec_report)
-        self._exec_report = -1
-        if words:
-            self._failure = (words[0], int(words[1]))
-        else:
-            self._say(wire.STARTED, self._root, os.getpid())
+        self._poll.unregister(fd)
+        if self._tree.failure is None:
+            now = time.monotonic()
+            self._watchdog.begin(os.getpid(), now)
+            self._oom.begin(now)
+            group = self._groups.memory_folder
+            self._say(
+                wire.STARTED,
+                self._tree.pid,
+                self._tree.supervisor_pid,
+                os.fsencode(group).hex().encode() if group else wire.NONE,
+            )
+            self._ask_to_end()
 
     def _say_end(self) -> None:
-        if self._failure is not None:
-            self._say(wire.FAILED, *self._failure)
+        if self._tree.failure is not None:
+            self._say(wire.FAILED, *self._tree.failure)
             return
-        status = self._root_status or 0
+        status = self._tree.status or 0
         code = b"%d" % os.WEXITSTATUS(status) if os.WIFEXITED(status) else b"-"
         number = b"%d" % os.WTERMSIG(status) if os.WIFSIGNALED(status) else b"-"
         if self._cause == wire.BY_SPAWNER_LOSS and number != b"%d" % signal.SIGKILL:
             self._cause = wire.BY_ITSELF  # it was faster than we
+        excess = self._excess if self._cause == wire.BY_LIMIT else None
+        self._say(
+            wire.EXITED,
+            code,
+            number,
+            self._cause,
+            *self._used(),
+            excess.what.encode() if excess else wire.NONE,
+            excess.amount if excess else 0,
+        )
+
+    def _used(self) -> tuple[int, int]:
+        """Microseconds of CPU, and the most memory that is known, in KiB."""
         used = resource.getrusage(resource.RUSAGE_CHILDREN)
         # A process that was forked from this one begins with our size; only what is more than that
         # is its own.
         peak_kib = used.ru_maxrss if used.ru_maxrss > self._base_peak_kib + 1024 else 0
         microseconds = int((used.ru_utime + used.ru_stime) * 1e6)
-        self._say(wire.EXITED, code, number, self._cause, microseconds, peak_kib)
+        return microseconds, max(peak_kib, self._watchdog.peak_memory_bytes // 1024)
 
     def _say(self, *words: bytes | int) -> None:
         try:
             self._control.sendall(wire.line(*words))
         except OSError:
             self._kill_now(wire.BY_STOP)  # the worker is gone; so will the tree be
-
-
-def _become_root(
-    supervisor: int,
-    argv: list[bytes],
-    env: dict[bytes, bytes],
-    cwd: bytes,
-    fds: tuple[int, int, int],
-) -> NoReturn:
-    """In the forked child: makes it a clean process and executes the program. Never returns. `fds`:
-    stdout, stderr, report.
-    """
-    stage = wire.STAGE_EXEC
-    stdout, stderr, report = fds
-    try:
-        signal.set_wakeup_fd(-1)
-        process_control.signal_on_parent_death(signal.SIGKILL)
-        if os.getppid() != supervisor:
-            os._exit(_EXEC_FAILED)
-        # A session of its own: a task that signals its process group (`kill 0`) means its own processes
-        # and not its cluster's, and it neither hears the Ctrl-C of a terminal that the cluster was
-        # started from nor can write to it. The supervisor, not the group, is what ends the tree.
-        os.setsid()
-        os.dup2(stdout, 1)
-        os.dup2(stderr, 2)
-        _close_all_but({0, 1, 2, report})
-        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-        stage = wire.STAGE_CHDIR
-        os.chdir(cwd)
-        stage = wire.STAGE_EXEC
-        os.execvpe(argv[0], argv, env)
-    except OSError as error:
-        os.write(report, wire.line(stage, error.errno or 0))
-    except BaseException:  # noqa: BLE001 - this process must not go on as a copy of the supervisor
-        sys.excepthook(*sys.exc_info())
-        os.write(report, wire.line(stage, 0))
-    finally:
-        os._exit(_EXEC_FAILED)
-
-
-def _close_all_but(kept: set[int]) -> None:
-    low = 0
-    for fd in sorted(kept):
-        if low < fd:  # some Pythons take the empty range (0, 0) for all there is
-            os.closerange(low, fd)
-        low = fd + 1
-    os.closerange(low, os.sysconf("SC_OPEN_MAX"))

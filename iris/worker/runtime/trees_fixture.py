@@ -3,20 +3,27 @@
 import asyncio
 import os
 import sys
+from collections.abc import Iterable
 from datetime import timedelta
+from functools import cache
 from pathlib import Path
 from typing import BinaryIO
 
 from iris.host.processes import ProcessIdentity
 from iris.model.resources import Resources
 from iris.testing.eventually import assert_eventually
-from iris.worker.protocols import ExitReport, RunHandle, RunRequest
+from iris.worker.protocols import ExitReport, Limits, RunHandle, RunRequest
+from iris.worker.runtime import namespaces, process_tree
+from iris.worker.runtime.cgroup_places import leftovers, own_hierarchies
+from iris.worker.runtime.cgroups import Groups, remove_leftovers
+from iris.worker.runtime.containment import CGROUPS, NAMESPACES
 from iris.worker.runtime.process_handle import ProcessRunHandle
 from iris.worker.runtime.process_runtime import ProcessRuntime
 
 HOSTILE = Path(__file__).with_name("testdata") / "hostile.py"
 PYTHON = (sys.executable, "-I", "-S")
 LONG = timedelta(seconds=60)
+NO_LIMITS = Limits()
 
 
 def open_fds() -> dict[str, str]:
@@ -35,8 +42,10 @@ def request(
     cwd: Path = Path("/"),
     env: dict[str, str] | None = None,
     grace: timedelta = LONG,
+    limits: Limits = NO_LIMITS,
 ) -> RunRequest:
-    return RunRequest("test", argv, env or {"PATH": "/usr/bin:/bin"}, cwd, Resources(), grace)
+    env = env or {"PATH": "/usr/bin:/bin"}
+    return RunRequest("test", argv, env, cwd, Resources(), grace, limits=limits)
 
 
 def python(code: str) -> tuple[str, ...]:
@@ -80,19 +89,58 @@ async def run(runtime: ProcessRuntime, req: RunRequest) -> tuple[ExitReport, byt
 
 
 async def start_tree(
-    runtime: ProcessRuntime, behaviour: str, grace: timedelta = LONG
+    runtime: ProcessRuntime, behaviour: str, grace: timedelta = LONG, limits: Limits = NO_LIMITS
 ) -> tuple[ProcessRunHandle, list[ProcessIdentity], Output]:
     """A hostile tree, and who is in it."""
-    handle = await runtime.run(request(*hostile(behaviour), grace=grace))
+    handle = await runtime.run(request(*hostile(behaviour), grace=grace, limits=limits))
     assert isinstance(handle, ProcessRunHandle)
     output = await Output.follow(handle)
-    return handle, identities(await output.line()), output
+    line = await output.line()
+    await handle.started()
+    seen = {inner_pid(pid): pid for pid in process_tree.descendants(handle.supervisor_pid)}
+    return handle, identities(seen[int(word)] for word in line.split()), output
 
 
-def identities(line: str) -> list[ProcessIdentity]:
-    found = [ProcessIdentity.of(int(word)) for word in line.split()]
-    assert all(found), f"not all alive: {line}"
-    return [one for one in found if one is not None]
+def inner_pid(pid: int) -> int:
+    """What a process calls itself, in a PID namespace of its own or not."""
+    for line in process_tree.read_file(f"/proc/{pid}/status").splitlines():
+        if line.startswith(b"NSpid:"):
+            return int(line.split()[-1])
+    return pid
+
+
+def reaper_of(process: ProcessIdentity) -> int:
+    """Who gets the orphans of a tree's first process: its parent."""
+    return int(process_tree.read_file(f"/proc/{process.pid}/stat").rpartition(b")")[2].split()[1])
+
+
+def identities(pids: Iterable[int]) -> list[ProcessIdentity]:
+    found = {pid: ProcessIdentity.of(pid) for pid in pids}
+    assert all(found.values()), f"not all alive: {found}"
+    return [one for one in found.values() if one is not None]
+
+
+@cache
+def missing_tiers(tiers: frozenset[str]) -> frozenset[str]:
+    """Those that this machine does not have for us, found by trying."""
+    missing = set()
+    if NAMESPACES in tiers and namespaces.probe():
+        missing.add(NAMESPACES)
+    if CGROUPS in tiers:
+        groups = Groups.find()
+        groups.remove()
+        if not groups.places:
+            missing.add(CGROUPS)
+    return frozenset(missing)
+
+
+def groups_left() -> list[str]:
+    """Control groups of attempts that are over. Those of a spawner that was killed stay until the
+    next one starts, or until now.
+    """
+    left = leftovers(own_hierarchies())
+    remove_leftovers(own_hierarchies())
+    return [group for group in left if not Path(group).name.startswith("iris-")]
 
 
 def alive(tree: list[ProcessIdentity]) -> list[ProcessIdentity]:

@@ -1,12 +1,9 @@
 """What a process tree uses, read from /proc."""
 
-import os
 from dataclasses import dataclass
+from pathlib import Path
 
-from iris.worker.runtime import process_tree
-
-_TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
-_PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
+from iris.worker.runtime import process_tree, readings
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,36 +15,34 @@ class TreeSample:
     processes: int
 
 
-def sample_below(supervisor: int) -> TreeSample:
+# What cannot be had back by forgetting copies of files, by control group version.
+_HELD = {b"total_rss", b"total_shmem"}, {b"anon", b"shmem"}
+
+
+def sample_below(supervisor: int, memory_group: Path | None = None) -> TreeSample:
     """All processes below a supervisor, without itself. About 0.1 ms a process.
 
-    Memory of several processes is the sum of their proportional sets: resident sets would count
-    what forks share many times over.
+    Memory is what their control group counts, if they have one. Otherwise, of several processes, it
+    is the sum of their proportional sets: resident sets would count what forks share many times
+    over.
     """
     tree = process_tree.descendants(supervisor)
-    memory = _resident_bytes if len(tree) == 1 else _proportional_bytes
-    ticks = sum(sum(_cpu_ticks(pid)) for pid in tree) + _cpu_ticks(supervisor)[1]
-    return TreeSample(ticks / _TICKS_PER_SECOND, sum(map(memory, tree)), len(tree))
+    memory = readings.resident_bytes if len(tree) == 1 else readings.proportional_bytes
+    # What the supervisor has waited for were members of the tree.
+    ticks = sum(sum(readings.cpu_ticks(pid)) for pid in tree) + readings.cpu_ticks(supervisor)[1]
+    held = _group_bytes(memory_group) if memory_group is not None else None
+    return TreeSample(
+        ticks / readings.TICKS_PER_SECOND,
+        sum(map(memory, tree)) if held is None else held,
+        len(tree),
+    )
 
 
-def _cpu_ticks(pid: int) -> tuple[int, int]:
-    """Its own, and that of the children it has waited for; of a supervisor, those are members of
-    the tree.
-    """
-    fields = process_tree.read_file(f"/proc/{pid}/stat").rpartition(b")")[2].split()
-    if len(fields) < 15:
-        return 0, 0
-    user, system, children_user, children_system = map(int, fields[11:15])
-    return user + system, children_user + children_system
-
-
-def _resident_bytes(pid: int) -> int:
-    fields = process_tree.read_file(f"/proc/{pid}/statm").split()
-    return int(fields[1]) * _PAGE_BYTES if fields else 0
-
-
-def _proportional_bytes(pid: int) -> int:
-    for line in process_tree.read_file(f"/proc/{pid}/smaps_rollup").splitlines():
-        if line.startswith(b"Pss:"):
-            return int(line.split()[1]) * 1024
-    return _resident_bytes(pid)
+def _group_bytes(group: Path) -> int | None:
+    """None if it is gone."""
+    lines = process_tree.read_file(str(group / "memory.stat")).splitlines()
+    counts = {name: int(count) for name, _, count in (line.partition(b" ") for line in lines)}
+    for held in _HELD:
+        if held <= counts.keys():
+            return sum(counts[name] for name in held)
+    return None

@@ -1,10 +1,8 @@
 """Signals as something that `poll` waits for, beside sockets."""
 
+import contextlib
 import os
 import signal
-
-# Sent by the kernel to a supervisor when its spawner dies. One that nobody else sends by habit.
-SPAWNER_DIED = signal.SIGUSR2
 
 
 class Wakeup:
@@ -20,15 +18,11 @@ class Wakeup:
         signal.set_wakeup_fd(write_fd, warn_on_full_buffer=False)
         self.kept_fds = (self.fd, write_fd)
 
-    def drain(self) -> frozenset[int]:
-        """The signals since the last call; a flood of them loses repetitions only."""
-        seen = b""
-        try:
-            while chunk := os.read(self.fd, 512):
-                seen += chunk
-        except BlockingIOError:
-            pass
-        return frozenset(seen)
+    def drain(self) -> None:
+        """Not readable any more, until the next signal."""
+        with contextlib.suppress(BlockingIOError):
+            while os.read(self.fd, 512):
+                continue
 
 
 def prepare_signals() -> None:
@@ -46,7 +40,6 @@ def prepare_signals() -> None:
             signal.signal(number, _take_note)
     for number in (
         signal.SIGCHLD,
-        SPAWNER_DIED,
         signal.SIGINT,
         signal.SIGTERM,
         signal.SIGHUP,

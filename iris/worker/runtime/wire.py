@@ -2,14 +2,19 @@
 
 On the spawner's socket the worker sends, for every attempt, one byte with three file descriptors:
 the supervisor's end of a new control socket, and the write ends of the pipes for stdout and stderr.
-Once, at its start, the spawner sends one line: `ready`.
+Once, at its start, the spawner sends one line: `ready`. Another byte with the end of one more socket
+asks whether it serves: it answers there with the same byte.
 
 On an attempt's control socket the worker sends the request, then lines (`stop`); the supervisor
-answers with lines (`started`, `stuck`) and one last one: `failed` if nothing was executed, else
+answers with lines (`started`, `stuck`, `disk`) and one last one: `failed` if nothing was executed, else
 `exited`; or, from the spawner in its place, `lost`.
 """
 
-SPAWN = b"s"
+from typing import NamedTuple
+
+from iris.worker.runtime.limits import TreeLimits, decode_limits
+
+SPAWN, PING = b"s", b"p"
 FDS_PER_SPAWN = 3
 # Longest line either side sends; longer means that the other side is not ours.
 MAX_LINE = 4096
@@ -20,6 +25,7 @@ STOP = b"stop"
 STARTED = b"started"
 FAILED = b"failed"
 STUCK = b"stuck"
+DISK = b"disk"
 EXITED = b"exited"
 LOST = b"lost"
 
@@ -27,28 +33,49 @@ LOST = b"lost"
 BY_ITSELF = b"itself"
 BY_STOP = b"stop"
 BY_SPAWNER_LOSS = b"spawner"
+BY_LIMIT = b"limit"
+# In place of the limit that it went beyond, in `exited`; of the group that counts its memory, in
+# `started`.
+NONE = b"-"
 
 # What could not be done, in `failed`.
 STAGE_FORK = b"fork"
 STAGE_CHDIR = b"chdir"
 STAGE_EXEC = b"exec"
+STAGE_ISOLATE = b"isolate"
+
+# The first word of a tree's first process in a PID namespace to its supervisor, with its pid outside.
+FORKED = b"forked"
 
 
-def encode_request(argv: list[bytes], env: list[bytes], cwd: bytes) -> bytes:
+class Request(NamedTuple):
+    """What to run, and within what."""
+
+    argv: list[bytes]
+    env: dict[bytes, bytes]
+    cwd: bytes
+    limits: TreeLimits
+
+
+def encode_request(
+    argv: list[bytes], env: list[bytes], cwd: bytes, limits: TreeLimits | None = None
+) -> bytes:
     """What to run, as it travels: `env` is of `NAME=value`. None of it may have a NUL byte, which
     no program could be given.
     """
-    payload = b"\0".join([cwd, str(len(argv)).encode(), *argv, *env])
+    bounds = (limits or TreeLimits()).encode()
+    payload = b"\0".join([cwd, bounds, str(len(argv)).encode(), *argv, *env])
     return len(payload).to_bytes(_LENGTH_BYTES, "big") + payload
 
 
-def decode_request(data: bytes) -> tuple[list[bytes], dict[bytes, bytes], bytes] | None:
-    """argv, environment and cwd once all of the request is in `data`, else None."""
+def decode_request(data: bytes) -> Request | None:
+    """Once all of the request is in `data`, else None."""
     if len(data) < _LENGTH_BYTES or len(data) < request_size(data):
         return None
-    cwd, count, *rest = data[_LENGTH_BYTES : request_size(data)].split(b"\0")
+    cwd, bounds, count, *rest = data[_LENGTH_BYTES : request_size(data)].split(b"\0")
     argv, env = rest[: int(count)], rest[int(count) :]
-    return argv, dict(pair.split(b"=", 1) for pair in env), cwd
+    environment = dict(pair.split(b"=", 1) for pair in env)
+    return Request(argv, environment, cwd, decode_limits(bounds))
 
 
 def request_size(data: bytes) -> int:

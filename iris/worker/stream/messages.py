@@ -3,15 +3,26 @@
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from iris_proto import job_pb2, worker_pb2
 
 from iris.model.errors import InvalidArgument
+from iris.model.health import HealthProblem
 from iris.model.ids import AttemptUid, JobId, TaskId
-from iris.model.job import Entrypoint
-from iris.rpc.convert_job import TASK_STATES, resources_from_proto
-from iris.rpc.convert_values import EnumTable, duration_from_proto, timestamp_to_proto
+from iris.rpc.convert_fleet import problems_to_proto
+from iris.rpc.convert_job import (
+    TASK_STATES,
+    entrypoint_from_proto,
+    environment_from_proto,
+    resources_from_proto,
+)
+from iris.rpc.convert_values import (
+    EnumTable,
+    duration_from_proto,
+    timestamp_from_proto,
+    timestamp_to_proto,
+)
 from iris.worker.attempts.model import AttemptSpec, Observation
 from iris.worker.logs.lines import LogStream
 from iris.worker.logs.log_buffer import LogBatch
@@ -25,11 +36,12 @@ _UID = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
 
 @dataclass(frozen=True, slots=True)
 class WelcomeTerms:
-    """What a controller says when it takes a worker in."""
+    """What a controller says when it takes a worker in. `now` is by its clock, if it tells it."""
 
     controller_incarnation: str
     heartbeat_interval: timedelta
     log_flush_timeout: timedelta
+    now: datetime | None = None
 
 
 def welcome_from_proto(message: worker_pb2.Welcome) -> WelcomeTerms:
@@ -41,7 +53,8 @@ def welcome_from_proto(message: worker_pb2.Welcome) -> WelcomeTerms:
             f"The controller's welcome has heartbeat_interval {heartbeat}, log_flush_timeout {flush}.",
             hint="Is it of a different version?",
         )
-    return WelcomeTerms(message.controller_incarnation_id, heartbeat, flush)
+    now = timestamp_from_proto(message, "now")
+    return WelcomeTerms(message.controller_incarnation_id, heartbeat, flush, now)
 
 
 def wanted_from_proto(message: worker_pb2.DesiredAttempt) -> Wanted[AttemptSpec]:
@@ -59,13 +72,16 @@ def _spec_from_proto(message: worker_pb2.AttemptSpec) -> AttemptSpec:
         task_index=message.task_index,
         num_tasks=message.num_tasks,
         number=message.number,
-        entrypoint=Entrypoint(tuple(message.entrypoint.argv)),
+        entrypoint=entrypoint_from_proto(message.entrypoint),
         resources=resources_from_proto(message.resources),
         env=dict(message.env),
         bundle_digest=message.bundle_digest,
         port_names=tuple(message.port_names),
         stop_grace=duration_from_proto(message, "stop_grace"),
         peer_hosts=tuple(message.peer_hosts),
+        environment=environment_from_proto(message),
+        task_timeout=duration_from_proto(message, "task_timeout"),
+        task_token=message.task_token,
     )
 
 
@@ -94,6 +110,7 @@ def _usage_to_proto(usage: TreeUsage | None) -> job_pb2.Usage | None:
         memory_bytes=usage.memory_bytes,
         peak_memory_bytes=usage.peak_memory_bytes,
         processes=usage.processes,
+        disk_bytes=usage.disk_bytes,
     )
 
 
@@ -102,11 +119,13 @@ def logs_to_proto(uid: AttemptUid, batch: LogBatch) -> worker_pb2.LogBatch:
     return worker_pb2.LogBatch(
         attempt_uid=uid,
         first_index=batch.first_index,
-        lines=[
-            job_pb2.LogLine(
-                time_ns=line.time_ns, stream=_LOG_STREAMS.to_proto(line.stream), text=line.text
+        runs=[
+            job_pb2.LogRun(
+                time_ns=run.time_ns,
+                stream=_LOG_STREAMS.to_proto(run.stream),
+                text=b"\n".join(run.texts),
             )
-            for line in batch.lines
+            for run in batch.runs
         ],
     )
 
@@ -126,6 +145,16 @@ def heartbeat(running: Iterable[Observation]) -> worker_pb2.WorkerMessage:
 def logs(uid: AttemptUid, batch: LogBatch) -> worker_pb2.WorkerMessage:
     """Up: lines."""
     return worker_pb2.WorkerMessage(logs=logs_to_proto(uid, batch))
+
+
+def health(problems: Iterable[HealthProblem]) -> worker_pb2.WorkerMessage:
+    """Up: why the worker is not well; nothing: it is."""
+    return worker_pb2.WorkerMessage(health=health_to_proto(problems))
+
+
+def health_to_proto(problems: Iterable[HealthProblem]) -> worker_pb2.WorkerHealth:
+    """The same, as it is part of a Hello."""
+    return worker_pb2.WorkerHealth(problems=problems_to_proto(problems))
 
 
 def goodbye(reason: str) -> worker_pb2.WorkerMessage:

@@ -16,7 +16,7 @@ from iris.worker.logs.log_buffer import LogBuffer
 from iris.worker.stream import messages
 
 # Bounds on one message, well within what a channel takes.
-MAX_LINES_PER_BATCH = 5_000
+MAX_LINES_PER_BATCH = 20_000
 MAX_BYTES_PER_BATCH = 1 << 20
 MAX_OBSERVATIONS_PER_MESSAGE = 1_000
 # Log batches in one turn; then what else there is gets its chance.

@@ -80,7 +80,7 @@ def words(message: worker_pb2.WorkerMessage) -> list[str]:
     """`a running`, `a ended`, `a 0: one two`."""
     if message.WhichOneof("body") == "logs":
         batch = message.logs
-        text = " ".join(line.text.decode() for line in batch.lines)
+        text = " ".join(line.decode() for run in batch.runs for line in run.text.split(b"\n"))
         return [f"{batch.attempt_uid} {batch.first_index}: {text}"]
     body = message.observed if message.HasField("observed") else None
     attempts = body.attempts if body is not None else message.heartbeat.running

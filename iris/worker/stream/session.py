@@ -11,6 +11,7 @@ from iris_proto import worker_pb2, worker_pb2_grpc
 
 from iris.host.clock import Clock
 from iris.model.errors import DeadlineExceeded, Internal, IrisError, Unavailable
+from iris.model.health import HealthProblem
 from iris.rpc.errors import from_wire
 from iris.worker.stream import messages
 from iris.worker.stream.messages import WelcomeTerms
@@ -76,11 +77,17 @@ class Session:
         self._doing = doing
         self._wake = asyncio.Event()
         self._goodbye: str | None = None
+        self._health: tuple[HealthProblem, ...] | None = None
         self.welcomed = False
         self.over = asyncio.Event()
 
     def wake(self) -> None:
         """The outbox has something."""
+        self._wake.set()
+
+    def report_health(self, problems: tuple[HealthProblem, ...]) -> None:
+        """The worker's health is another than its Hello may have said."""
+        self._health = problems
         self._wake.set()
 
     def leave(self, reason: str) -> None:
@@ -107,11 +114,15 @@ class Session:
     async def _greet(self, call: Any) -> WelcomeTerms:
         try:
             async with asyncio.timeout(self._welcome_seconds):
-                await call.write(worker_pb2.WorkerMessage(hello=self._hello()))
+                # A call that is over before it is written to says why when it is read from.
+                with contextlib.suppress(asyncio.InvalidStateError):
+                    await call.write(worker_pb2.WorkerMessage(hello=self._hello()))
                 first = await call.read()
         except TimeoutError as error:
             problem = f"{self._doing}: no answer within {self._welcome_seconds:g} s."
             raise CallFailed(DeadlineExceeded(problem)) from error
+        except asyncio.InvalidStateError as error:
+            raise CallFailed(Unavailable(f"{self._doing}: the stream is over.")) from error
         if first is grpc.aio.EOF:
             raise CallFailed(Unavailable(f"{self._doing}: the controller ended the stream."))
         if not first.HasField("welcome"):
@@ -168,6 +179,9 @@ class Session:
             if now >= heartbeat_at:
                 heartbeat_at = now + terms.heartbeat_interval.total_seconds()
                 await call.write(outbox.heartbeat())
+            if self._health is not None:
+                problems, self._health = self._health, None
+                await call.write(messages.health(problems))
             outbox.give_up_lines(now, patience)
             if outbox.is_urgent or now >= lines_at or self._goodbye is not None:
                 if outbox.has_lines_to_send:
