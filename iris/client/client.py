@@ -185,18 +185,23 @@ class Client(PublishedCalls):
         try:
             async with (
                 asyncio.timeout(None if timeout is None else timeout.total_seconds()),
-                aclosing(self.watch(job_id)) as jobs,
+                # All tasks at every change would be much to describe, and nobody looks at them.
+                aclosing(self.watch(job_id, max_tasks=1)) as jobs,
             ):
                 async for job in jobs:
                     last = job
+                assert last is not None, "a watch always ends with a terminal state"
+                if last.spec.replicas == 1:
+                    return last
+                whole = await self.get(job_id)
         except TimeoutError:
             state = last.state.value if last else "not known"
             raise DeadlineExceeded(
                 f"{job_id} had not ended after {timeout}; its state was: {state}.",
                 hint="Wait longer, or ask why: iris job explain.",
             ) from None
-        assert last is not None, "a watch always ends with a terminal state"
-        return last
+        # Another job of that name may have taken its place meanwhile.
+        return whole if whole.submitted_at == last.submitted_at else last
 
     async def terminate(self, job_id: JobId, reason: str) -> JobView:
         """Asks for a job's end; `wait` tells when it has come. A job that has ended stays as it is."""

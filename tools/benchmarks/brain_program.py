@@ -53,7 +53,8 @@ def main(argv: Sequence[str]) -> int:
     except PartFailed as error:
         sys.stderr.write(f"brain: {error}\n")
         return 1
-    told = document(measured, quick=_QUICK.value, seed=_SEED.value, timing=_TIMING.value)
+    about = {"clock": _TIMING.value.value, "seed": _SEED.value}
+    told = document(FIGURES, measured, quick=_QUICK.value, **about)
     console.print(_table(measured))
     print(json.dumps(told, indent=2))
     missed = [one["name"] for one in told["figures"] if one["met"] is False]

@@ -98,7 +98,7 @@ def test_the_document_of_a_whole_run_says_what_is_met() -> None:
         Measured("gangs_1000", (1_000.0, 3_000.0, 2_500.0), 7),
         Measured("turn_nothing_to_do", (1.5,), 7),
     ]
-    made = document(measured, quick=False, seed=1)
+    made = document(FIGURES, measured, quick=False, seed=1)
     gangs, turn = made["figures"]
     assert (gangs["median"], gangs["min"], gangs["max"]) == (2_500.0, 1_000.0, 3_000.0)
     assert (gangs["met"], turn["met"]) == (True, False)

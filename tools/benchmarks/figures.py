@@ -9,8 +9,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tools.benchmarks.timing import Timing
-
 
 @dataclass(frozen=True, slots=True)
 class Figure:
@@ -197,15 +195,16 @@ FIGURES: Sequence[Figure] = (
 
 
 def document(
-    measured: Sequence[Measured], *, quick: bool, seed: int, timing: Timing = Timing.WALL
+    figures: Sequence[Figure], measured: Sequence[Measured], *, quick: bool, **about: Any
 ) -> dict[str, Any]:
-    """All of it, for JSON. What was measured in a `quick` run meets no bar and misses none."""
-    by_name = {figure.name: figure for figure in FIGURES}
+    """All of it, for JSON, with what else is to be said `about` it. What was measured in a `quick` run
+    meets no bar and misses none.
+    """
+    by_name = {figure.name: figure for figure in figures}
     return {
         "machine": machine(),
-        "clock": timing.value,
         "quick": quick,
-        "seed": seed,
+        **about,
         "figures": [_entry(by_name[one.name], one, quick=quick) for one in measured],
     }
 
@@ -234,8 +233,7 @@ def machine() -> dict[str, Any]:
         "memory_bytes": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
         "system": f"{platform.system()} {platform.release()}",
         "python": platform.python_version(),
-        # As in the controller itself.
-        "garbage_collector": "on, with its default thresholds",
+        "garbage_collector": "on, with the thresholds that the controller has",
         "load_before": os.getloadavg()[0],
     }
 

@@ -8,9 +8,7 @@ import tempfile
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing, asynccontextmanager
-from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 from absl import flags
 
@@ -22,7 +20,7 @@ from iris.model.ids import JobId
 from iris.model.job import Entrypoint, JobSpec
 from iris.model.resources import Resources
 from iris.model.states import JobState
-from tools.benchmarks.figures import Figure, Measured, machine
+from tools.benchmarks.figures import Figure, Measured, document
 
 _RUNS = flags.DEFINE_integer("runs", 5, "How often everything is measured.", lower_bound=1)
 _LINES = flags.DEFINE_integer("lines", 1_000_000, "Written in each flood.", lower_bound=1000)
@@ -209,26 +207,6 @@ def _percentile(ascending: Sequence[float], percent: int) -> float:
     return ascending[min(len(ascending) - 1, len(ascending) * percent // 100)]
 
 
-def _document(measured: Sequence[Measured]) -> dict[str, Any]:
-    by_name = {figure.name: figure for figure in FIGURES}
-    return {
-        "machine": machine(),
-        "quick": _QUICK.value,
-        "figures": [
-            asdict(by_name[one.name])
-            | {
-                "median": one.median,
-                "min": min(one.runs),
-                "max": max(one.runs),
-                "runs": list(one.runs),
-                "count": one.count,
-                "met": None if _QUICK.value else one.meets(by_name[one.name]),
-            }
-            for one in measured
-        ],
-    }
-
-
 def main(argv: Sequence[str]) -> int:
     """Measures, tells, and returns the program's exit code."""
     if len(argv) > 1:
@@ -238,7 +216,7 @@ def main(argv: Sequence[str]) -> int:
     try:
         with tempfile.TemporaryDirectory() as temporary:
             folder = Path(_KEEP_STATE.value or temporary).absolute()
-            told = _document(asyncio.run(_measure(folder / "state")))
+            told = document(FIGURES, asyncio.run(_measure(folder / "state")), quick=_QUICK.value)
     except (CountedWrong, IrisError) as error:
         sys.stderr.write(f"logs: {error}\n")
         return 1

@@ -9,9 +9,7 @@ import tempfile
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 from absl import flags
 
@@ -23,7 +21,7 @@ from iris.model.ids import JobId
 from iris.model.job import Entrypoint, JobSpec
 from iris.model.resources import Resources
 from iris.model.states import JobState, TaskState
-from tools.benchmarks.figures import Figure, Measured, machine
+from tools.benchmarks.figures import Figure, Measured, document
 
 _RUNS = flags.DEFINE_integer("runs", 5, "How often everything is measured.", lower_bound=1)
 _TASKS = flags.DEFINE_integer("tasks", 3_000, "Of the job in each run.", lower_bound=10)
@@ -163,26 +161,6 @@ async def _measure(folder: Path) -> list[Measured]:
     return [Measured(name, tuple(values), counts[name]) for name, values in found.items()]
 
 
-def _document(measured: Sequence[Measured]) -> dict[str, Any]:
-    by_name = {figure.name: figure for figure in FIGURES}
-    return {
-        "machine": machine(),
-        "quick": _QUICK.value,
-        "figures": [
-            asdict(by_name[one.name])
-            | {
-                "median": one.median,
-                "min": min(one.runs),
-                "max": max(one.runs),
-                "runs": list(one.runs),
-                "count": one.count,
-                "met": None if _QUICK.value else one.meets(by_name[one.name]),
-            }
-            for one in measured
-        ],
-    }
-
-
 def main(argv: Sequence[str]) -> int:
     """Measures, tells, and returns the program's exit code."""
     if len(argv) > 1:
@@ -191,7 +169,9 @@ def main(argv: Sequence[str]) -> int:
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     try:
         with tempfile.TemporaryDirectory() as temporary:
-            told = _document(asyncio.run(_measure(Path(temporary) / "state")))
+            told = document(
+                FIGURES, asyncio.run(_measure(Path(temporary) / "state")), quick=_QUICK.value
+            )
     except (WentWrong, IrisError) as error:
         sys.stderr.write(f"tasks: {error}\n")
         return 1

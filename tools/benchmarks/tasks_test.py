@@ -15,11 +15,11 @@ from iris.model.resources import Resources
 from iris.model.states import JobState, TaskState
 from tools.benchmarks.tasks_program import FIGURES, WentWrong, _check
 
-flags.DEFINE_list("tasks", [sys.executable, "-m", "tools.benchmarks.tasks"], "The program.")
+flags.DEFINE_list("program", [sys.executable, "-m", "tools.benchmarks.tasks"], "The program.")
 
 
 def run(*arguments: str) -> "subprocess.CompletedProcess[str]":
-    command = [*flags.FLAGS.tasks, *arguments]
+    command = [*flags.FLAGS.program, *arguments]
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
