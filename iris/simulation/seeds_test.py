@@ -14,7 +14,7 @@ from iris.simulation.workload import Size, scenario_of
 from iris.simulation.world import simulate
 
 SEED = int(os.environ.get("TEST_RANDOM_SEED", "0"))
-SEEDS = 20
+SEEDS = 10
 # So that shards can share them.
 PARTS = 2
 QUIET = Size(faults=frozenset())
