@@ -92,7 +92,8 @@ class CachedBundleProvider:
         archive.unlink()
         seconds = self._clock.monotonic() - began
         size = format_bytes(info.content_bytes)
-        say(f"Bundle {digest}: {info.entries} files, {size}, here after {seconds:.1f} s.")
+        files = "1 file" if info.entries == 1 else f"{info.entries:,} files"
+        say(f"Bundle {digest}: {files}, {size}, here after {seconds:.1f} s.")
 
     async def _unpack(self, archive: Path, path: Path, digest: str) -> BundleInfo:
         unpack_here = functools.partial(unpack, expected_digest=digest, limits=self._limits)

@@ -116,7 +116,7 @@ async def test_a_bundle_is_downloaded_once_and_said_to_be(tmp_path: Path, server
     assert server.asked == [(digest, 0)]
     assert said == [
         f"Fetching the bundle {digest}.",
-        f"Bundle {digest}: 1 files, 1000 B, here after 0.0 s.",
+        f"Bundle {digest}: 1 file, 1000 B, here after 0.0 s.",
     ]
     assert cached(tmp_path) == entry(digest)
 
