@@ -5,7 +5,7 @@ grow with the number of jobs that wait for the same.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from iris.controller.state.jobs import Job
 from iris.model.ids import JobId, user_of
@@ -38,7 +38,11 @@ class PendingReasons:
             return own
         # Single tasks of one class are one demand, named after its first job; each gang is its own.
         demand = job_id if job.is_gang else found.job_id
-        return self._outlook.get(demand) or own or found.reason
+        reason, outlook = own or found.reason, self._outlook.get(demand)
+        if outlook is None:
+            return reason
+        # What the workers that there are lack (one may be drained, say) only the scheduler knows.
+        return outlook if outlook.rules else replace(outlook, rules=reason.rules)
 
     def scheduled(self, schedule: Schedule) -> None:
         """What the scheduler left unplaced."""

@@ -1,10 +1,12 @@
 """The autoscaler's outlook goes before the scheduler's reason, for work that still waits."""
 
+from dataclasses import replace
+
 from iris.controller.pending_reasons import PendingReasons
 from iris.controller.state.jobs import Job
 from iris.controller.state.scenario import Scenario, spec
 from iris.model.ids import JobId
-from iris.model.pending import PendingCode, PendingReason
+from iris.model.pending import PendingCode, PendingReason, RuleCount
 from iris.model.states import TaskState
 from iris.scheduler.snapshot import Schedule, Unplaced
 
@@ -34,6 +36,16 @@ def test_a_class_has_one_reason_and_the_outlook_of_its_first_job_is_for_all() ->
     assert (reasons.of(a), reasons.of(b)) == (NO_WORKERS, NO_WORKERS)
     reasons.planned({A: LAUNCHING})
     assert (reasons.of(a), reasons.of(b)) == (LAUNCHING, LAUNCHING)
+
+
+def test_with_the_outlook_goes_what_turned_workers_down() -> None:
+    _, a, _ = two_jobs()
+    drained = RuleCount(PendingCode.WORKERS_UNAVAILABLE, "draining", 1)
+    full = PendingReason(PendingCode.WORKERS_UNAVAILABLE, "draining", rules=(drained,))
+    reasons = PendingReasons()
+    reasons.scheduled(Schedule(unplaced=(unplaced(a, full),)))
+    reasons.planned({A: LAUNCHING})
+    assert reasons.of(a) == replace(LAUNCHING, rules=(drained,))
 
 
 def test_each_gang_has_an_outlook_and_may_have_a_reason_of_its_own() -> None:
