@@ -53,6 +53,7 @@ async def _check(client: Client, case: Case) -> None:
             assert b"\n".join(lines) == case.text, (case.name, lines)
         if case.lines is not None:
             assert len(lines) == case.lines, (case.name, len(lines))
+            assert len(set(lines)) <= 1, (case.name, "a line is not as the others")
 
 
 def _check_end(case: Case, attempt: AttemptView) -> None:

@@ -25,7 +25,8 @@ class LogRun:
     texts: list[bytes]
 
     def split(self, lines: int) -> tuple["LogRun", "LogRun"]:
-        """Its first `lines` lines and the rest; both have some."""
+        """Its first `lines` lines and the rest; both have some: on the wire, no line is an empty one."""
+        assert 0 < lines < len(self.texts), f"{lines} of {len(self.texts)} lines"
         return (
             LogRun(self.time_ns, self.stream, self.texts[:lines]),
             LogRun(self.time_ns, self.stream, self.texts[lines:]),
@@ -77,8 +78,9 @@ class _Runs:
         fits = min(max_lines, len(run.texts))
         if max_bytes is not None and run.size_bytes > max_bytes:
             fits = min(fits, _fitting(run.texts, max_bytes))
+        fits = max(1, fits)
         if fits < len(run.texts):
-            run, rest = run.split(max(1, fits))
+            run, rest = run.split(fits)
             self._runs.appendleft(rest)
         self.lines -= len(run.texts)
         return run
