@@ -21,6 +21,9 @@ from iris.worker.python_environment.provider import UvEnvironmentProvider
 from iris.worker.runtime.process_runtime import ProcessRuntime
 from iris.worker.worker import Worker
 
+# Some 2 MiB each, for a few seconds after they were of use.
+_KEPT_SUPERVISORS = 16
+
 
 @dataclass(frozen=True, slots=True)
 class WorkerHostOptions:
@@ -65,7 +68,8 @@ class WorkerHost:
         self._rng = rng or random.Random()
         self._images = MachineImageProvider()
         self._runtime = ProcessRuntime(
-            options.bundle_dir.with_name(f"{options.bundle_dir.name}.lock")
+            options.bundle_dir.with_name(f"{options.bundle_dir.name}.lock"),
+            keep=_KEPT_SUPERVISORS,
         )
         self._bundles = CachedBundleProvider(
             options.bundle_dir,

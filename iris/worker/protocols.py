@@ -124,6 +124,8 @@ class RunRequest:
         cwd: An existing folder that is this attempt's alone.
         stop_grace: Between SIGTERM and SIGKILL on `stop`.
         say: Takes what the runtime has to say while it runs, for the attempt's SYSTEM log.
+        owner: Trees of one owner may follow each other in what the runtime has made for the first:
+            its processes, namespaces and control groups. Empty: everything is made anew.
     """
 
     name: str
@@ -135,6 +137,7 @@ class RunRequest:
     image: Image = Image()
     limits: Limits = Limits()
     say: Callable[[str], None] = field(default=lambda text: None, compare=False)
+    owner: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from pathlib import Path
 from iris.host.clock import Clock
 from iris.host.ports import PortAllocator
 from iris.model.errors import IrisError
-from iris.model.ids import AttemptUid, WorkerId
+from iris.model.ids import AttemptUid, WorkerId, job_of, user_of
 from iris.model.states import TaskState
 from iris.worker.attempts.folders import AttemptFolder
 from iris.worker.attempts.limits import WorkerLimits, limits_of
@@ -290,6 +290,7 @@ class Attempt:
         tools, folder = self._tools, self._folder
         return RunRequest(
             name=self.spec.task_id,
+            owner=user_of(job_of(self.spec.task_id)),
             argv=program_of(
                 self.spec.entrypoint,
                 folder=folder.path,

@@ -1,12 +1,11 @@
-"""Control groups: the kernel's own limits for an attempt's tree, and a sure way to end all of it.
+"""Control groups: where a spawner has them, and a sure way to end all who are in some.
 
-A group is put to use for what it can do here; what it cannot is the watchdog's. The kernel kills
-one process of a group that has no memory left: that is noticed, and then the whole tree goes.
+A group is put to use for what it can do here; what it cannot is the watchdog's. Those of one attempt
+are in `attempt_groups`.
 """
 
 import contextlib
 import os
-import select
 import signal
 import time
 
@@ -21,22 +20,12 @@ from iris.worker.runtime.cgroup_places import (
     remove_group,
     write_file,
 )
-from iris.worker.runtime.limits import CPU, MEMORY, PROCESSES, TreeLimits
 from iris.worker.runtime.process_tree import read_file
-from iris.worker.runtime.raw_fork import fork_into
 
-# Also what v1 groups have by themselves.
-_PERIOD_US = 100_000
-# The kernel's least quota.
-_MIN_QUOTA_US = 1_000
 # A group is empty a moment after its last process was waited for.
 _REMOVE_TRIES = 50
 _REMOVE_WAIT_SECONDS = 0.002
 _MAX_KILL_ROUNDS = 50
-# The first line is a heading. Swap that is turned on later is not reckoned with.
-_HAS_SWAP = len(read_file("/proc/swaps").splitlines()) > 1
-# Between the kernel's word that a group is out of memory and its count of who it killed for that.
-OOM_SETTLES_SECONDS = 1.0
 
 
 class Groups:
@@ -66,7 +55,7 @@ class Groups:
             for name in groups_in(place.folder)
             if name.startswith(f"{supervisor}-") and not is_alive(name)
         ]
-        _end_and_remove(folders)
+        end_and_remove(folders)
 
     def remove(self) -> None:
         """What is left of them at the end of a spawner, or of the last supervisor of a dead one."""
@@ -77,209 +66,11 @@ class Groups:
 
 def remove_leftovers(found: list[Hierarchy]) -> None:
     """Ends whoever is in groups of dead processes, and removes them."""
-    _end_and_remove(leftovers(found))
+    end_and_remove(leftovers(found))
 
 
-class AttemptGroups:
-    """The groups of one attempt: made empty, joined by its root, removed when nobody is in them.
-
-    Attributes:
-        enforced: The limits that the kernel holds; the others are the watchdog's.
-        oom_fd: Readable for `oom_events` when the kernel may have killed for lack of memory; -1 if
-            it does not tell.
-    """
-
-    def __init__(
-        self, groups: Groups, supervisor: str, limits: TreeLimits, *, to_kill: bool
-    ) -> None:
-        """A group that cannot be made is done without.
-
-        Args:
-            supervisor: Its identity, which they are called by.
-            to_kill: Also a group that limits nothing but ends its tree for sure.
-        """
-        self.enforced: frozenset[str] = frozenset()
-        self.oom_fd = -1
-        self.oom_events = select.POLLIN
-        self._folders: list[tuple[Place, str]] = []
-        self._memory: tuple[int, str] | None = None
-        self._processes = ""
-        self._join_fds: list[int] = []
-        self._v2_fd = self._v2_join_fd = -1
-        self._is_in_v2 = False
-        wanted = {
-            what
-            for what, limit in (
-                (MEMORY, limits.memory_bytes),
-                (CPU, limits.cpu_share_millis),
-                (PROCESSES, limits.processes),
-            )
-            if limit
-        }
-        for place in groups.places:
-            if place.limits & wanted or (to_kill and place.version == 2):
-                with contextlib.suppress(OSError):
-                    self._make(place, f"{place.folder}/{supervisor}", wanted, limits)
-
-    def _make(self, place: Place, folder: str, wanted: set[str], limits: TreeLimits) -> None:
-        os.mkdir(folder)
-        self._folders.append((place, folder))
-        if place.version == 1:
-            # A thread that moves itself is let in at once. Whole processes wait for all CPUs to have
-            # been idle for a moment, some 10 ms when nobody did it lately.
-            self._join_fds.append(os.open(f"{folder}/tasks", os.O_WRONLY | os.O_CLOEXEC))
-        else:
-            self._v2_fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-            self._v2_join_fd = os.open(f"{folder}/cgroup.procs", os.O_WRONLY | os.O_CLOEXEC)
-        for what in place.limits & wanted:
-            with contextlib.suppress(OSError):
-                for name, value, needed in _settings(place.version, what, limits):
-                    try:
-                        write_file(f"{folder}/{name}", value)
-                    except OSError:
-                        if needed:
-                            raise
-                self._now_enforced(place.version, what, folder)
-
-    def _now_enforced(self, version: int, what: str, folder: str) -> None:
-        self.enforced |= {what}
-        if what == PROCESSES:
-            self._processes = folder
-        if what == MEMORY:
-            self._memory = (version, folder)
-            with contextlib.suppress(OSError, AttributeError):
-                self.oom_fd, self.oom_events = _watch_oom(version, folder)
-
-    @property
-    def memory_folder(self) -> str:
-        """Of the group that counts its memory; empty if none does."""
-        return self._memory[1] if self._memory is not None else ""
-
-    def fork(self) -> int:
-        """As os.fork; the child has to `join`. Raises OSError."""
-        if self._v2_fd >= 0:
-            with contextlib.suppress(OSError):  # then it joins as any process does
-                pid = fork_into(self._v2_fd)
-                self._is_in_v2 = True
-                return pid
-        return os.fork()
-
-    def join(self) -> None:
-        """Puts the calling process, which has one thread, in. Raises OSError."""
-        for fd in self._join_fds:
-            os.write(fd, b"0")
-        if self._v2_join_fd >= 0 and not self._is_in_v2:
-            os.write(self._v2_join_fd, b"0")
-
-    def close_join(self) -> None:
-        """In the supervisor, once the root was forked."""
-        for fd in (*self._join_fds, self._v2_fd, self._v2_join_fd):
-            if fd >= 0:
-                os.close(fd)
-        self._join_fds.clear()
-        self._v2_fd = self._v2_join_fd = -1
-
-    def drain_oom(self) -> None:
-        """Takes the news from `oom_fd`."""
-        with contextlib.suppress(OSError):
-            if self.oom_events & select.POLLIN:
-                os.read(self.oom_fd, 8)
-            else:
-                os.pread(self.oom_fd, 4096, 0)
-
-    def oom_kills(self) -> int:
-        """How many processes of it the kernel has killed for lack of memory in the group."""
-        if self._memory is None:
-            return 0
-        version, folder = self._memory
-        file = "memory.oom_control" if version == 1 else "memory.events"
-        return _counter(f"{folder}/{file}", b"oom_kill")
-
-    def refused_processes(self) -> int:
-        """How often it was refused one more process or thread."""
-        return _counter(f"{self._processes}/pids.events", b"max") if self._processes else 0
-
-    def peak_memory_bytes(self) -> int:
-        """The most it ever used, files that are only cached included; 0 if not known."""
-        if self._memory is None:
-            return 0
-        version, folder = self._memory
-        names = (
-            ("memory.max_usage_in_bytes",) if version == 1 else ("memory.peak", "memory.current")
-        )
-        for name in names:
-            if text := read_file(f"{folder}/{name}").strip():
-                return int(text)
-        return 0
-
-    def kill(self) -> None:
-        """Ends everybody in them."""
-        if any(_kill_at_once(folder) for _, folder in self._folders):
-            return
-        if self._processes:
-            with contextlib.suppress(OSError):
-                write_file(f"{self._processes}/pids.max", b"0")
-        _kill_listed([folder for _, folder in self._folders])
-
-    def remove(self) -> None:
-        """Once everybody is gone; what a task made below them too. What does not go is left to the
-        spawner.
-        """
-        self.close_join()
-        if self.oom_fd >= 0:
-            os.close(self.oom_fd)
-            self.oom_fd = -1
-        _end_and_remove([folder for _, folder in self._folders])
-        self._folders.clear()
-
-
-def _settings(version: int, what: str, limits: TreeLimits) -> list[tuple[str, bytes, bool]]:
-    """Files, values, and whether the limit is none without. Swap would only delay its end."""
-    if what == MEMORY:
-        memory = b"%d" % limits.memory_bytes
-        if version == 2:
-            swap = [("memory.swap.max", b"0", False)] if _HAS_SWAP else []
-            return [("memory.max", memory, True), ("memory.oom.group", b"1", False), *swap]
-        swap = [
-            ("memory.memsw.limit_in_bytes", memory, False),
-            ("memory.swappiness", b"0", False),
-        ]
-        return [("memory.limit_in_bytes", memory, True), *(swap if _HAS_SWAP else ())]
-    if what == PROCESSES:
-        return [("pids.max", b"%d" % limits.processes, True)]
-    quota = max(_MIN_QUOTA_US, limits.cpu_millis * _PERIOD_US // 1000)
-    if version == 2:
-        return [("cpu.max", b"%d %d" % (quota, _PERIOD_US), True)]
-    return [("cpu.cfs_quota_us", b"%d" % quota, True)]
-
-
-def _watch_oom(version: int, folder: str) -> tuple[int, int]:
-    """A descriptor and what to poll it for. Raises OSError."""
-    if version == 2:
-        fd = os.open(f"{folder}/memory.events", os.O_RDONLY | os.O_CLOEXEC)
-        os.pread(fd, 4096, 0)
-        return fd, select.POLLPRI
-    event = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
-    try:
-        control = os.open(f"{folder}/memory.oom_control", os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            write_file(f"{folder}/cgroup.event_control", b"%d %d" % (event, control))
-        finally:
-            os.close(control)
-    except OSError:
-        os.close(event)
-        raise
-    return event, select.POLLIN
-
-
-def _counter(path: str, name: bytes) -> int:
-    for line in read_file(path).splitlines():
-        if line.startswith(name + b" "):
-            return int(line.split()[1])
-    return 0
-
-
-def _kill_at_once(folder: str) -> bool:
+def kill_at_once(folder: str) -> bool:
+    """Everybody in it and below, in one step; False where the kernel cannot."""
     try:
         write_file(f"{folder}/cgroup.kill", b"1")
     except OSError:
@@ -287,12 +78,12 @@ def _kill_at_once(folder: str) -> bool:
     return True
 
 
-def _kill_listed(folders: list[str]) -> None:
+def kill_listed(folders: list[str]) -> None:
     """All who are in there, until nobody is, or nobody new appears."""
     killed: set[int] = set()
     for _ in range(_MAX_KILL_ROUNDS):
         for folder in folders:
-            _kill_at_once(folder)
+            kill_at_once(folder)
         new = _members(folders) - killed
         if not new:
             return
@@ -310,7 +101,7 @@ def _kill_listed(folders: list[str]) -> None:
         killed |= new
 
 
-def _end_and_remove(folders: list[str]) -> None:
+def end_and_remove(folders: list[str]) -> None:
     """Removes the groups that are empty, and ends whoever is in the others. What still does not go
     after a while is left.
     """
@@ -319,7 +110,7 @@ def _end_and_remove(folders: list[str]) -> None:
         left = [folder for folder in left if not remove_group(folder)]
         if not left:
             return
-        _kill_listed(left)
+        kill_listed(left)
         time.sleep(_REMOVE_WAIT_SECONDS)
 
 

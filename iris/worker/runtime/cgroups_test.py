@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 
 from iris.model.resources import MIB
-from iris.worker.runtime import cgroups
+from iris.worker.runtime import attempt_groups
+from iris.worker.runtime.attempt_groups import AttemptGroups
 from iris.worker.runtime.cgroup_places import CONTROLLERS, Place
-from iris.worker.runtime.cgroups import AttemptGroups, Groups
+from iris.worker.runtime.cgroups import Groups
 from iris.worker.runtime.limits import CPU, MEMORY, PROCESSES, TreeLimits
 
 V1 = (
@@ -39,8 +40,8 @@ def kernel(monkeypatch: pytest.MonkeyPatch) -> dict[str, tuple[str, ...]]:
         for name in files.get(Path(folder).parent.name, ()):
             Path(folder, name).touch()
 
-    monkeypatch.setattr(cgroups.os, "mkdir", make_group)
-    monkeypatch.setattr(cgroups, "_HAS_SWAP", True)
+    monkeypatch.setattr(attempt_groups.os, "mkdir", make_group)
+    monkeypatch.setattr(attempt_groups, "_HAS_SWAP", True)
     return files
 
 
@@ -70,7 +71,7 @@ def test_limits_of_version_1(tmp_path: Path, kernel: dict[str, tuple[str, ...]])
     }
     made.join()
     assert (group / "tasks").read_text() == "0"
-    made.close_join()
+    made.close()
     assert (made.oom_kills(), made.refused_processes(), made.peak_memory_bytes()) == (0, 0, 0)
     (group / "memory.oom_control").write_text("oom_kill_disable 0\nunder_oom 0\noom_kill 3\n")
     (group / "memory.max_usage_in_bytes").write_text("268435456\n")
@@ -93,12 +94,12 @@ def test_limits_of_version_2(tmp_path: Path, kernel: dict[str, tuple[str, ...]])
     }
     made.join()
     assert (group / "cgroup.procs").read_text() == "0"
-    made.close_join()
+    made.close()
     (group / "memory.events").write_text("low 0\nhigh 0\nmax 12\noom 1\noom_kill 2\n")
     assert made.oom_kills() == 2
     (group / "memory.peak").write_text("1000\n")
     assert made.peak_memory_bytes() == 1000
-    os.close(made.oom_fd)
+    made.close()
 
 
 @pytest.mark.parametrize(
@@ -119,9 +120,7 @@ def test_what_cannot_be_limited_is_left_to_the_watchdog(
     made = AttemptGroups(Groups([place(tmp_path, 2)]), "7-1", LIMITS, to_kill=False)
     assert made.enforced == enforced
     assert (made.oom_fd >= 0) == (MEMORY in enforced and missing != "memory.events")
-    made.close_join()
-    if made.oom_fd >= 0:
-        os.close(made.oom_fd)
+    made.close()
 
 
 def test_a_group_is_made_only_where_it_is_of_use(
@@ -138,9 +137,7 @@ def test_a_group_is_made_only_where_it_is_of_use(
     ):
         made = AttemptGroups(places, f"{number}-1", limits, to_kill=to_kill)
         assert [path.parent.name for path in sorted(tmp_path.glob(f"*/{number}-1"))] == expected
-        made.close_join()
-        if made.oom_fd >= 0:
-            os.close(made.oom_fd)
+        made.close()
 
 
 def test_a_lost_supervisors_groups_are_told_by_its_pid(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""One attempt's tree as its supervisor holds it: how its first process is forked, and how all of it
+"""One attempt's tree as its supervisor holds it: how its first process is started, and how all of it
 is signalled and ended, in a PID namespace or without.
 """
 
@@ -6,18 +6,15 @@ import contextlib
 import os
 import signal
 from collections.abc import Callable
-from typing import NoReturn
 
 from iris.worker.runtime import process_tree, wire
-from iris.worker.runtime.cgroups import AttemptGroups
+from iris.worker.runtime.attempt_groups import AttemptGroups
 from iris.worker.runtime.namespaces import Outside
-
-# Executes the program in the forked child: its parent's pid, and where to report.
-BecomeRoot = Callable[[int, int], NoReturn]
+from iris.worker.runtime.root_process import NotSpawned, RootProcess
 
 
 class ContainedTree:
-    """Made in the supervisor; `fork` once.
+    """Made in the supervisor; `start` once.
 
     Attributes:
         pid: Of the first process, as the worker sees it; 0 until it is known.
@@ -25,7 +22,8 @@ class ContainedTree:
         in_namespace: Whether the tree has a PID namespace to itself.
         status: The first process's wait status once it has ended.
         failure: The stage and error number of what kept the program from being executed.
-        report_fd: Readable for `read_report`; -1 before and after.
+        report_fd: Readable for `read_report` while it is not known yet whether the program runs;
+            -1 otherwise.
     """
 
     def __init__(self, groups: AttemptGroups, outside: Outside | None) -> None:
@@ -41,24 +39,37 @@ class ContainedTree:
         self.failure: tuple[bytes, int] | None = None
         self.report_fd = -1
 
-    def fork(self, become_root: BecomeRoot) -> None:
-        """Starts the first process. Its way to the program is reported over a pipe that a
-        successful exec closes.
+    def start(self, root: RootProcess) -> None:
+        """Starts the first process. A forked one's way to the program is reported over a pipe that
+        a successful exec closes.
         """
+        # Without a namespace it has to be told to die with this process, which only it can do.
+        if self._outside is not None and root.can_be_spawned:
+            try:
+                self._first = root.spawn()
+                self.pid = self._outside.pid_of(self._first)
+            except NotSpawned as error:
+                self._not_started(error.stage, error.number)
+        else:
+            self._fork(root)
+
+    def _fork(self, root: RootProcess) -> None:
         supervisor = os.getpid()
         self.report_fd, report = os.pipe()
         try:
             self._first = self._groups.fork()
         except OSError as error:
-            self.failure = (wire.STAGE_FORK, error.errno or 0)
-            self.status = 0
+            self._not_started(wire.STAGE_FORK, error.errno or 0)
         if self._first == 0 and self.failure is None:
             if self._outside is not None:
                 os.write(report, wire.line(wire.FORKED, self._outside.own_pid()))
-            become_root(supervisor, report)
+            root.become(supervisor, report)
         self.pid = self._first if self._outside is None else 0
         os.close(report)
-        self._groups.close_join()
+
+    def _not_started(self, stage: bytes, number: int) -> None:
+        self.failure = (stage, number)
+        self.status = 0
 
     def read_report(self) -> bool:
         """Takes what was reported. True once that is all: the program runs, or `failure` says why

@@ -34,6 +34,24 @@ class Outside(NamedTuple):
         """Of the calling process, there."""
         return int(os.readlink("self", dir_fd=self.proc))
 
+    def pid_of(self, child: int) -> int:
+        """What a child of this process, by its pid here, is called there; 0 if it cannot be told."""
+        try:
+            pidfd = os.pidfd_open(child)
+            try:
+                # See pidfd_open(2): pids in fdinfo are of the namespace of the /proc that is read.
+                info = os.open(f"self/fdinfo/{pidfd}", os.O_RDONLY | os.O_CLOEXEC, dir_fd=self.proc)
+                try:
+                    text = os.read(info, 4096)
+                finally:
+                    os.close(info)
+            finally:
+                os.close(pidfd)
+        except OSError:
+            return 0
+        found = (line.split() for line in text.splitlines())
+        return next((int(words[1]) for words in found if words[0] == b"Pid:"), 0)
+
 
 def fork() -> int:
     """As os.fork, but the child is the first process of a new PID namespace, with a mount namespace

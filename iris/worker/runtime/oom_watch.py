@@ -4,7 +4,7 @@ The kernel kills one and lets the others go on, as it sees fit: a task that lost
 knowing is not what anybody asked for.
 """
 
-from iris.worker.runtime.cgroups import OOM_SETTLES_SECONDS, AttemptGroups
+from iris.worker.runtime.attempt_groups import OOM_SETTLES_SECONDS, AttemptGroups
 from iris.worker.runtime.limits import MEMORY, Excess
 
 _INTERVAL_SECONDS = 0.25

@@ -1,6 +1,7 @@
 """When the kernel is asked whether it killed somebody for lack of memory."""
 
-from iris.worker.runtime.cgroups import AttemptGroups, Groups
+from iris.worker.runtime.attempt_groups import AttemptGroups
+from iris.worker.runtime.cgroups import Groups
 from iris.worker.runtime.limits import MEMORY, Excess, TreeLimits
 from iris.worker.runtime.oom_watch import OomWatch
 

@@ -25,7 +25,8 @@ class ProcessRunHandle:
     """See RunHandle. Belongs to one event loop.
 
     `on_answer` is called once, when the supervisor has said its first word or is gone; `on_end`
-    once, when no process of the tree is left.
+    once, when no process of the tree is left: `control` is then the caller's to close, or to use for
+    another request, for which the supervisor `is_ready`, or will say so.
     """
 
     def __init__(
@@ -38,7 +39,8 @@ class ProcessRunHandle:
         on_end: Callable[["ProcessRunHandle"], None],
     ) -> None:
         self._request = request
-        self._control = control
+        self.control = control
+        self.is_ready = False
         self._stdout, self._stderr = pipes
         self._on_answer: Callable[[], None] | None = on_answer
         self._on_end = on_end
@@ -48,6 +50,8 @@ class ProcessRunHandle:
         self._failure: IrisError | None = None
         self._received = b""
         self._supervisor = 0
+        self._earlier_ticks = 0
+        self._last: ExitReport | None = None
         self._memory_group: Path | None = None
         self._disk_bytes = 0
         self._stop_reason = ""
@@ -90,13 +94,13 @@ class ProcessRunHandle:
         wanted = self._request.stop_grace if grace is None else grace
         # If the supervisor is gone, what became of the tree is about to be read.
         with contextlib.suppress(ConnectionError):
-            self._control.sendall(wire.line(wire.STOP, int(wanted / timedelta(milliseconds=1))))
+            self.control.sendall(wire.line(wire.STOP, int(wanted / timedelta(milliseconds=1))))
 
     def usage(self) -> TreeUsage | None:
         """See RunHandle. Reads /proc: about 0.1 ms a process."""
         if self._ended.done() or not self._supervisor:
             return None
-        sample = sample_below(self._supervisor, self._memory_group)
+        sample = sample_below(self._supervisor, self._memory_group, self._earlier_ticks)
         self._peak_bytes = max(self._peak_bytes, sample.memory_bytes)
         return TreeUsage(
             sample.cpu_seconds,
@@ -108,7 +112,7 @@ class ProcessRunHandle:
 
     def _on_readable(self) -> None:
         try:
-            chunk = self._control.recv(wire.MAX_LINE)
+            chunk = self.control.recv(wire.MAX_LINE)
         except BlockingIOError:
             return
         except ConnectionError:
@@ -119,27 +123,34 @@ class ProcessRunHandle:
         *lines, self._received = (self._received + chunk).split(b"\n")
         for line in lines:
             self._on_line(line.split())
-        if not chunk and not self._ended.done():
-            self._end(_lost("The processes that supervised it were killed", self._started.done()))
+        if not chunk and self._last is None:
+            self._last = _lost("The processes that supervised it were killed", self._started.done())
+        if self._last is not None:
+            self._end(self._last)
 
     def _on_line(self, words: list[bytes]) -> None:
         match words:
-            case [wire.STARTED, pid, supervisor, group]:
+            case [wire.STARTED, pid, supervisor, group, ticks]:
                 self._supervisor = int(supervisor)
+                self._earlier_ticks = int(ticks)
                 if group != wire.NONE:
                     self._memory_group = Path(os.fsdecode(bytes.fromhex(group.decode())))
                 self._started.set_result(int(pid))
             case [wire.FAILED, stage, number]:
                 self._failure = _explain(stage, int(number), self._request)
-                self._end(ExitReport(None, None, str(self._failure), started=False))
+                self._last = ExitReport(None, None, str(self._failure), started=False)
             case [wire.EXITED, code, number, cause, microseconds, kib, excess, amount]:
                 report = self._report(code, number, cause, int(microseconds), int(kib))
                 if cause == wire.BY_LIMIT:
                     report = exceeding(report, excess.decode(), int(amount), self._request.limits)
-                self._end(report)
+                self._last = report
+            case [wire.READY]:
+                self.is_ready = True
             case [wire.LOST, code]:
                 how = signal_name(-int(code)) if int(code) < 0 else f"exit code {int(code)}"
-                self._end(_lost(f"Its supervisor ended unexpectedly ({how})", self._started.done()))
+                self._last = _lost(
+                    f"Its supervisor ended unexpectedly ({how})", self._started.done()
+                )
             case [wire.DISK, amount]:
                 self._disk_bytes = int(amount)
             case [wire.STUCK, pids]:
@@ -169,8 +180,7 @@ class ProcessRunHandle:
         )
 
     def _end(self, report: ExitReport) -> None:
-        self._loop.remove_reader(self._control)
-        self._control.close()
+        self._loop.remove_reader(self.control)
         self._ended.set_result(report)
         self._on_end(self)
 

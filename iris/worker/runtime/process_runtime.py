@@ -1,6 +1,7 @@
 """The ContainerRuntime for plain processes. See the package's docstring for how it is built."""
 
 import asyncio
+import logging
 import os
 import socket
 from contextlib import ExitStack
@@ -8,16 +9,20 @@ from datetime import timedelta
 from pathlib import Path
 
 from iris.host.files import FileLock
-from iris.model.errors import FailedPrecondition, Unavailable
+from iris.model.errors import FailedPrecondition, IrisError, Unavailable
 from iris.worker.protocols import RunHandle, RunRequest
 from iris.worker.runtime import wire
 from iris.worker.runtime.containment import ALL_TIERS
 from iris.worker.runtime.exceeded import tree_limits
+from iris.worker.runtime.limits import TreeLimits
 from iris.worker.runtime.process_handle import ProcessRunHandle
 from iris.worker.runtime.spawner_client import SpawnerClient, SpawnerGone
+from iris.worker.runtime.supervisor_pool import SupervisorPool
 
-# Requests that no supervisor has answered yet. Each has three descriptors on their way through a
-# socket, and the kernel lets an ordinary user have no more of those than open files.
+_log = logging.getLogger(__name__)
+
+# Requests that no supervisor has answered yet. Each has three descriptors on their way through
+# sockets, and the kernel lets an ordinary user have no more of those than open files.
 _MAX_UNANSWERED = 64
 # A spawner that dies at every request is not tried for ever.
 _SPAWN_TRIES = 3
@@ -37,14 +42,21 @@ class ProcessRuntime:
             knows that nothing of it is left. None where nobody ever does.
         tiers: The means of containment that may be used where the machine has them; see
             iris.worker.runtime.containment.
+        keep: How many supervisors may wait for another tree of the same owner and limits: such a
+            tree starts several times faster. One that was never used is among them.
     """
 
-    def __init__(self, claim: Path | None = None, *, tiers: frozenset[str] = ALL_TIERS) -> None:
+    def __init__(
+        self, claim: Path | None = None, *, tiers: frozenset[str] = ALL_TIERS, keep: int = 0
+    ) -> None:
         self._tiers = tiers
+        self._keep = keep
+        self._pool: SupervisorPool | None = None
         self._claim = FileLock(claim) if claim is not None else None
         self._spawner: SpawnerClient | None = None
         self._launching = asyncio.Lock()
         self._launches: set[asyncio.Task[SpawnerClient]] = set()
+        self._adding_spare: asyncio.Task[None] | None = None
         self._unanswered = asyncio.Semaphore(_MAX_UNANSWERED)
         self._handles: set[ProcessRunHandle] = set()
         self._isolation = "not known before the runtime is started"
@@ -65,6 +77,9 @@ class ProcessRuntime:
         if self._claim is not None:
             await self._take(self._claim)
         await self._ready_spawner()
+        if self._keep:
+            self._pool = self._pool or SupervisorPool(self._keep)
+            self._want_spare(self._pool)
 
     async def run(self, request: RunRequest) -> RunHandle:
         """See ContainerRuntime. Cancelled, it leaves nothing running."""
@@ -96,6 +111,10 @@ class ProcessRuntime:
             for handle in tuple(self._handles):
                 handle.stop(_CLOSED, timedelta(0))
             await asyncio.wait([asyncio.ensure_future(handle.wait()) for handle in self._handles])
+        if self._adding_spare is not None:
+            await asyncio.wait([self._adding_spare])
+        if self._pool is not None:
+            self._pool.close()
         async with self._launching:
             if self._spawner is not None:
                 await self._spawner.close()
@@ -157,31 +176,74 @@ class ProcessRuntime:
         )
 
     async def _begin(self, spawner: SpawnerClient, request: RunRequest) -> ProcessRunHandle:
+        limits = tree_limits(request)
+        pool = self._pool if request.owner else None
+        key = (request.owner, limits._replace(disk_path=b"", wall_ms=0, grace_ms=0))
         with ExitStack() as theirs, ExitStack() as ours:
-            control, remote = socket.socketpair()
-            ours.enter_context(control)
-            theirs.enter_context(remote)
             stdout, remote_stdout = _pipe(ours, theirs)
             stderr, remote_stderr = _pipe(ours, theirs)
-            control.setblocking(False)
-            await spawner.spawn(remote.fileno(), remote_stdout, remote_stderr)
-            theirs.close()
+            control = pool.take(key) if pool is not None else None
+            if control is None:
+                control = await _new_supervisor(spawner)
+            ours.enter_context(control)
+            message = _encode(request, limits, stay=pool is not None)
             try:
-                await asyncio.get_running_loop().sock_sendall(control, _encode(request))
+                sent = socket.send_fds(control, [message], [remote_stdout, remote_stderr])
+                theirs.close()
+                await asyncio.get_running_loop().sock_sendall(control, message[sent:])
             except ConnectionError as error:
                 raise SpawnerGone from error
             ours.pop_all()
+
+        def on_end(handle: ProcessRunHandle) -> None:
+            self._handles.discard(handle)
+            if pool is None or self._closed:
+                handle.control.close()
+            else:
+                pool.put(handle.control, key, is_ready=handle.is_ready)
+
         handle = ProcessRunHandle(
             request,
             control,
             (os.fdopen(stdout, "rb", buffering=0), os.fdopen(stderr, "rb", buffering=0)),
             on_answer=self._unanswered.release,
-            on_end=self._handles.discard,
+            on_end=on_end,
         )
         self._handles.add(handle)
         if self._closed:
             handle.stop(_CLOSED, timedelta(0))
+        elif pool is not None:
+            self._want_spare(pool)
         return handle
+
+    def _want_spare(self, pool: SupervisorPool) -> None:
+        """So that also whoever has nothing to follow need not wait for a new process."""
+        busy = self._adding_spare is not None and not self._adding_spare.done()
+        if not busy and not pool.has_spare:
+            self._adding_spare = asyncio.create_task(self._add_spare(pool), name="spare supervisor")
+
+    async def _add_spare(self, pool: SupervisorPool) -> None:
+        try:
+            control = await _new_supervisor(await self._ready_spawner())
+        except (SpawnerGone, IrisError, OSError) as error:
+            _log.info("no spare supervisor for now: %s", error or "the spawner died")
+            return
+        if self._closed:
+            control.close()
+        else:
+            pool.put(control, None, is_ready=True)
+
+
+async def _new_supervisor(spawner: SpawnerClient) -> socket.socket:
+    """Our end of its control socket, non-blocking. Raises SpawnerGone, OSError."""
+    ours, theirs = socket.socketpair()
+    with ExitStack() as stack:
+        stack.enter_context(ours)
+        ours.setblocking(False)
+        with theirs:
+            await spawner.spawn(theirs.fileno())
+        stack.pop_all()
+    return ours
 
 
 def _pipe(ours: ExitStack, theirs: ExitStack) -> tuple[int, int]:
@@ -193,10 +255,11 @@ def _pipe(ours: ExitStack, theirs: ExitStack) -> tuple[int, int]:
     return read_end, write_end
 
 
-def _encode(request: RunRequest) -> bytes:
+def _encode(request: RunRequest, limits: TreeLimits, *, stay: bool) -> bytes:
     return wire.encode_request(
         [os.fsencode(argument) for argument in request.argv],
         [os.fsencode(f"{name}={value}") for name, value in request.env.items()],
         os.fsencode(request.cwd),
-        tree_limits(request),
+        limits,
+        stay=stay,
     )

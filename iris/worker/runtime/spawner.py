@@ -17,12 +17,11 @@ from typing import NoReturn
 
 from iris.worker.runtime import namespaces, process_control, process_tree, wire
 from iris.worker.runtime.containment import Containment
-from iris.worker.runtime.supervisor import Origin, supervise
+from iris.worker.runtime.supervisor import supervise
+from iris.worker.runtime.tree_run import Origin
 from iris.worker.runtime.wakeup import Wakeup, prepare_signals
 
 _KILL_ROUND_MILLISECONDS = 20
-# Not everywhere; a supervisor closes what it does not need in any case.
-_CLOSE_ON_EXEC = getattr(socket, "MSG_CMSG_CLOEXEC", 0)
 
 
 def main() -> NoReturn:
@@ -43,6 +42,8 @@ def main() -> NoReturn:
     # Nobody ever writes to it; it is the end of it that supervisors wait for.
     lifeline, _ = os.pipe()
     held = frozenset(map(int, sys.argv[4:]))
+    for fd in held:
+        os.set_inheritable(fd, False)  # by programs; forked supervisors have it all the same
     origin = Origin(lifeline, held, containment, os.geteuid(), os.getegid())
     _Spawner(worker, wakeup, origin).run()
     containment.groups.remove()
@@ -80,22 +81,20 @@ class _Spawner:
     def _serve_one(self) -> bool:
         """Takes one request and forks, or answers. False once the worker is gone."""
         try:
-            data, fds, _, _ = socket.recv_fds(self._worker, 1, wire.FDS_PER_SPAWN, _CLOSE_ON_EXEC)
+            data, fds = wire.receive(self._worker, 1, most_fds=1)
         except ConnectionError:
             return False
         if data == wire.PING and fds:
             self._answer(socket.socket(fileno=fds[0]))
-        elif len(fds) == wire.FDS_PER_SPAWN:
-            self._fork(socket.socket(fileno=fds[0]), fds[1], fds[2])
-        for fd in fds[1:]:
-            os.close(fd)
+        elif fds:
+            self._fork(socket.socket(fileno=fds[0]))
         return bool(data)
 
     def _answer(self, asking: socket.socket) -> None:
         with asking, contextlib.suppress(OSError):  # it may not wait any more
             asking.send(wire.PING)
 
-    def _fork(self, control: socket.socket, stdout: int, stderr: int) -> None:
+    def _fork(self, control: socket.socket) -> None:
         namespace = self._origin.containment.namespace
         try:
             try:
@@ -111,7 +110,7 @@ class _Spawner:
             return
         if pid == 0:
             try:
-                supervise(control, stdout, stderr, self._origin, namespace=namespace)
+                supervise(control, self._origin, namespace=namespace)
             except BaseException:  # noqa: BLE001 - the exit code says it, this says what it was
                 sys.excepthook(*sys.exc_info())
             os._exit(1)

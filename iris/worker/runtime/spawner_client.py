@@ -76,9 +76,11 @@ class SpawnerClient:
         """Of the process."""
         return self._process.pid
 
-    async def spawn(self, control: int, stdout: int, stderr: int) -> None:
-        """Hands over one request's descriptors; the caller closes its copies. Raises SpawnerGone."""
-        await self._send(wire.SPAWN, [control, stdout, stderr])
+    async def spawn(self, control: int) -> None:
+        """Asks for a supervisor, with its end of a control socket; the caller closes its copy.
+        Raises SpawnerGone.
+        """
+        await self._send(wire.SPAWN, [control])
 
     async def ping(self) -> None:
         """Returns once it has answered. Raises SpawnerGone."""

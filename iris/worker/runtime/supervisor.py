@@ -1,67 +1,35 @@
-"""The process above one attempt's tree: starts its root, ends all of it, and says how it ended.
+"""The process above the trees of attempts, one at a time: starts their roots, ends all of them, and
+says how they ended.
 
-A fork of the spawner, never executed anew. Single-threaded. It lives until no process of the tree
-is left, whatever happens to the worker or the spawner, and its exit code is 0 only if that is so.
+A fork of the spawner, never executed anew. Single-threaded. It lives until no process of a tree is
+left, whatever happens to the worker or the spawner, and its exit code is 0 only if that is so. Where
+the worker asks for it, and a tree left everything as it was, it stays for another of the same owner
+and limits: that saves the making of a process, a namespace and control groups.
 """
 
-import math
 import os
-import resource
 import select
-import signal
 import socket
-import sys
-import time
-from typing import NamedTuple, NoReturn
+from typing import NoReturn
 
 from iris.worker.runtime import namespaces, process_control, wire
+from iris.worker.runtime.attempt_groups import AttemptGroups
 from iris.worker.runtime.cgroup_places import own_identity
-from iris.worker.runtime.cgroups import AttemptGroups
 from iris.worker.runtime.contained_tree import ContainedTree
-from iris.worker.runtime.containment import Containment
-from iris.worker.runtime.limits import DISK, PROCESSES, WALL, Excess
 from iris.worker.runtime.namespaces import Outside
-from iris.worker.runtime.oom_watch import OomWatch
-from iris.worker.runtime.root_process import RootProcess
+from iris.worker.runtime.process_tree import children_of, read_file
+from iris.worker.runtime.tree_run import Origin, TreeRun
 from iris.worker.runtime.wakeup import Wakeup
-from iris.worker.runtime.watchdog import Watchdog
-
-# Between kill rounds when no child's end wakes us first; then a tree that still does not end is
-# reported.
-_KILL_ROUND_SECONDS = 0.02
-_STUCK_SECONDS = 10.0
-# The worker is told of the folder's size when it has changed by that much.
-_DISK_STEP_BYTES = 64 << 10
-# Every kind of child, also one cloned without a signal for its parent.
-_WALL = 0x40000000 if sys.platform == "linux" else 0
 
 
-class Origin(NamedTuple):
-    """What a supervisor has from its spawner.
-
-    Attributes:
-        lifeline: A descriptor that hangs up when the spawner dies.
-        held: Those to be kept open to the end.
-        user: Who we are, and `group`, as the spawner sees it.
-    """
-
-    lifeline: int
-    held: frozenset[int]
-    containment: Containment
-    user: int
-    group: int
-
-
-def supervise(
-    control: socket.socket, stdout: int, stderr: int, origin: Origin, *, namespace: bool
-) -> NoReturn:
-    """Runs in the forked child; never returns. The first are descriptors that came with the
-    request. `namespace`: this is the first process of a PID namespace.
+def supervise(control: socket.socket, origin: Origin, *, namespace: bool) -> NoReturn:
+    """Runs in the forked child; never returns. `control` is its end of the socket with the worker.
+    `namespace`: this is the first process of a PID namespace.
     """
     process_control.set_process_name(b"iris-supervisor")
     wakeup = Wakeup()
     process_control.close_all_but(
-        {0, 1, 2, control.fileno(), stdout, stderr, origin.lifeline, *wakeup.kept_fds, *origin.held}
+        {0, 1, 2, control.fileno(), origin.lifeline, *wakeup.kept_fds, *origin.held}
     )
     identity = own_identity() if origin.containment.groups.places else ""
     outside: Outside | OSError | None = None
@@ -72,270 +40,104 @@ def supervise(
             outside = error
     process_control.become_subreaper()
     control.setblocking(True)
-    request = _receive_request(control)
-    if request is None:
-        os._exit(0)
-    if isinstance(outside, OSError):
-        control.sendall(wire.line(wire.FAILED, wire.STAGE_ISOLATE, outside.errno or 0))
-        os._exit(0)
-    groups = AttemptGroups(
-        origin.containment.groups, identity, request.limits, to_kill=not namespace
-    )
-    supervisor = _Supervisor(
-        control, wakeup, origin, request, ContainedTree(groups, outside), groups
-    )
-    supervisor.start_root(stdout, stderr)
-    os.close(stdout)
-    os.close(stderr)
-    supervisor.run()
+    _Supervisor(control, wakeup, origin, identity, outside).serve()
     os._exit(0)
 
 
-def _receive_request(control: socket.socket) -> wire.Request | None:
-    """None if the worker is gone before all of it came. Takes not one byte more than the request."""
-    data = b""
-    missing = 4
-    while missing:
-        try:
-            chunk = control.recv(missing)
-        except ConnectionError:
-            return None
-        if not chunk:
-            return None
-        data += chunk
-        missing = wire.request_size(data) - len(data) if len(data) >= 4 else 4 - len(data)
-    return wire.decode_request(data)
-
-
 class _Supervisor:
-    """The loop over what the worker says, what the kernel says, and time."""
+    """The loop over requests."""
 
     def __init__(
         self,
         control: socket.socket,
         wakeup: Wakeup,
         origin: Origin,
-        request: wire.Request,
-        tree: ContainedTree,
-        groups: AttemptGroups,
+        identity: str,
+        outside: Outside | OSError | None,
     ) -> None:
         self._control = control
         self._wakeup = wakeup
         self._origin = origin
-        self._is_orphaned = False
-        self._poll = select.poll()
-        self._poll.register(control, select.POLLIN)
-        self._poll.register(wakeup.fd, select.POLLIN)
-        self._poll.register(origin.lifeline, 0)
-        self._received = b""
-        self._request = request
-        self._groups = groups
-        self._tree = tree
-        self._watchdog = Watchdog(request.limits, groups.enforced)
-        self._oom = OomWatch(groups)
-        self._excess: Excess | None = None
-        self._said_disk_bytes = 0
-        self._cause = wire.BY_ITSELF
-        self._is_asked = False
-        self._kill_at: float | None = None
-        self._stuck_at: float | None = None
-        self._childless = False
-        self._base_peak_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        self._identity = identity
+        self._outside = outside
+        self._mounts = _mounts()
+        self._groups: AttemptGroups | None = None
 
-    def start_root(self, stdout: int, stderr: int) -> None:
-        """Forks the tree's first process."""
-        in_user_namespace = self._tree.in_namespace and self._origin.user != 0
-        root = RootProcess(self._request, self._groups, stdout, stderr, in_user_namespace)
-        self._tree.fork(root.become)
-        self._poll.register(self._tree.report_fd, select.POLLIN)
-        if self._groups.oom_fd >= 0:
-            self._poll.register(self._groups.oom_fd, self._groups.oom_events)
+    def serve(self) -> None:
+        """Until the worker wants no more, or the spawner has died."""
+        while self._wait() and (received := self._receive()) is not None:
+            request, outputs = received
+            if isinstance(self._outside, OSError):
+                number = self._outside.errno or 0
+                self._control.sendall(wire.line(wire.FAILED, wire.STAGE_ISOLATE, number))
+                break
+            if not self._run(request, outputs, self._outside):
+                break
+        if self._groups is not None:
+            self._groups.remove()
 
-    def run(self) -> None:
-        """Until no child is left and the worker was told."""
-        while not self._over():
-            ready = {fd for fd, _ in self._poll.poll(self._patience())}
-            self._wakeup.drain()  # before reaping: a child that ends after that wakes us again
-            self._reap()
-            if self._origin.lifeline in ready:
-                self._poll.unregister(self._origin.lifeline)
-                self._is_orphaned = True
-                self._kill_now(wire.BY_SPAWNER_LOSS)
-            if self._control.fileno() in ready:
-                self._read_control()
-            if self._tree.report_fd in ready:
-                self._read_report()
-            if self._groups.oom_fd in ready:
-                self._oom.on_news(time.monotonic())
-            self._look()
-            if self._killing() and not self._childless:
-                self._kill()
-        while self._tree.report_fd >= 0:
-            self._read_report()
-        self._look_back()
-        self._groups.remove()
-        if self._is_orphaned:
-            self._origin.containment.groups.remove()
-        self._say_end()
-
-    def _over(self) -> bool:
-        return self._childless and self._tree.status is not None
-
-    def _killing(self) -> bool:
-        """Whether everything that is left has to go: the root has ended, or time is up."""
-        return self._tree.status is not None or (
-            self._kill_at is not None and time.monotonic() >= self._kill_at
-        )
-
-    def _patience(self) -> int | None:
-        """Milliseconds until something has to be done that no event announces."""
-        if self._killing():
-            return int(_KILL_ROUND_SECONDS * 1000)
-        times = (self._kill_at, self._watchdog.due(), self._oom.due())
-        first = min((one for one in times if one is not None), default=None)
-        return None if first is None else max(0, int((first - time.monotonic()) * 1000) + 1)
-
-    def _read_control(self) -> None:
-        try:
-            chunk = self._control.recv(wire.MAX_LINE)
-        except ConnectionError:
-            chunk = b""
-        if not chunk:  # the worker is gone, however it went
-            self._poll.unregister(self._control)
-            self._kill_now(wire.BY_STOP)
-            return
-        *lines, self._received = (self._received + chunk).split(b"\n")
-        for line in lines:
-            verb, milliseconds = line.split()
-            if verb == wire.STOP:
-                self._stop(int(milliseconds) / 1000)
-
-    def _stop(self, grace: float, cause: bytes = wire.BY_STOP) -> None:
-        """The first one asks the tree to end; a later one can only shorten the grace."""
-        deadline = time.monotonic() + grace
-        first = self._kill_at is None
-        self._kill_at = deadline if self._kill_at is None else min(self._kill_at, deadline)
-        if self._tree.status is None and self._cause == wire.BY_ITSELF:
-            self._cause = cause
-        if first and grace > 0:
-            self._is_asked = True
-            self._ask_to_end()
-
-    def _ask_to_end(self) -> None:
-        """Once its program runs: what becomes it is a copy of us until then, and heeds no signal."""
-        if self._is_asked and self._tree.report_fd < 0:
-            self._watchdog.release()
-            # One that is stopped could not act on SIGTERM; SIGCONT makes it run.
-            self._tree.signal_all(signal.SIGTERM, signal.SIGCONT)
-
-    def _kill_now(self, cause: bytes) -> None:
-        self._kill_at = time.monotonic()
-        if self._tree.status is None and self._cause == wire.BY_ITSELF:
-            self._cause = cause
-
-    def _look(self) -> None:
-        """After what exceeds its limits."""
-        if self._tree.status is not None:
-            return
-        now = time.monotonic()
-        excess = self._oom.look(now) or self._watchdog.look(now)
-        if abs(self._watchdog.disk_bytes - self._said_disk_bytes) >= _DISK_STEP_BYTES:
-            self._said_disk_bytes = self._watchdog.disk_bytes
-            self._say(wire.DISK, self._said_disk_bytes)
-        if excess is None:
-            return
-        self._excess = self._excess or excess
-        if excess.what == WALL:
-            self._stop(self._request.limits.grace_ms / 1000, wire.BY_LIMIT)
-        else:
-            self._kill_now(wire.BY_LIMIT)
-
-    def _look_back(self) -> None:
-        """Once all is over: whether it ended as it did because of a limit that the kernel held."""
-        status = self._tree.status or 0
-        if self._cause != wire.BY_ITSELF or self._tree.failure is not None:
-            return
-        excess = self._oom.final_look()
-        if excess is None and status:
-            limits = self._request.limits
-            excess = self._watchdog.final_disk_excess()
-            if excess is None and os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGXFSZ:
-                excess = Excess(DISK, limits.disk_bytes)
-            if excess is None and self._groups.refused_processes():
-                excess = Excess(PROCESSES, limits.processes)
-        if excess is not None:
-            self._excess, self._cause = excess, wire.BY_LIMIT
-
-    def _kill(self) -> None:
-        alive = self._tree.kill(self._reap)
-        if self._stuck_at is None:
-            self._stuck_at = time.monotonic() + _STUCK_SECONDS
-        elif time.monotonic() > self._stuck_at and not self._childless:
-            self._stuck_at = math.inf
-            self._say(wire.STUCK, b",".join(b"%d" % pid for pid in sorted(alive)[:20]))
-
-    def _reap(self) -> None:
-        while True:
-            try:
-                pid, status = os.waitpid(-1, os.WNOHANG | _WALL)
-            except ChildProcessError:
-                self._childless = True
-                return
-            self._childless = False
-            if pid == 0:
-                return
-            self._tree.child_ended(pid, status)
-
-    def _read_report(self) -> None:
-        """Nothing but the end of the report means that the program runs."""
-        fd = self._tree.report_fd
-        if not self._tree.read_report():
-            return
-        self._poll.unregister(fd)
-        if self._tree.failure is None:
-            now = time.monotonic()
-            self._watchdog.begin(os.getpid(), now)
-            self._oom.begin(now)
-            group = self._groups.memory_folder
-            self._say(
-                wire.STARTED,
-                self._tree.pid,
-                self._tree.supervisor_pid,
-                os.fsencode(group).hex().encode() if group else wire.NONE,
+    def _run(self, request: wire.Request, outputs: list[int], outside: Outside | None) -> bool:
+        """One tree, to its end. Whether another may follow."""
+        if self._groups is None:
+            self._groups = AttemptGroups(
+                self._origin.containment.groups,
+                self._identity,
+                request.limits,
+                to_kill=outside is None,
             )
-            self._ask_to_end()
-
-    def _say_end(self) -> None:
-        if self._tree.failure is not None:
-            self._say(wire.FAILED, *self._tree.failure)
-            return
-        status = self._tree.status or 0
-        code = b"%d" % os.WEXITSTATUS(status) if os.WIFEXITED(status) else b"-"
-        number = b"%d" % os.WTERMSIG(status) if os.WIFSIGNALED(status) else b"-"
-        if self._cause == wire.BY_SPAWNER_LOSS and number != b"%d" % signal.SIGKILL:
-            self._cause = wire.BY_ITSELF  # it was faster than we
-        excess = self._excess if self._cause == wire.BY_LIMIT else None
-        self._say(
-            wire.EXITED,
-            code,
-            number,
-            self._cause,
-            *self._used(),
-            excess.what.encode() if excess else wire.NONE,
-            excess.amount if excess else 0,
-        )
-
-    def _used(self) -> tuple[int, int]:
-        """Microseconds of CPU, and the most memory that is known, in KiB."""
-        used = resource.getrusage(resource.RUSAGE_CHILDREN)
-        # A process that was forked from this one begins with our size; only what is more than that
-        # is its own.
-        peak_kib = used.ru_maxrss if used.ru_maxrss > self._base_peak_kib + 1024 else 0
-        microseconds = int((used.ru_utime + used.ru_stime) * 1e6)
-        return microseconds, max(peak_kib, self._watchdog.peak_memory_bytes // 1024)
-
-    def _say(self, *words: bytes | int) -> None:
+        tree = ContainedTree(self._groups, outside)
+        run = TreeRun(self._control, self._wakeup, self._origin, request, tree, self._groups)
+        run.start_root(*outputs)
+        for fd in outputs:
+            os.close(fd)
+        run.run()
+        if run.is_orphaned:
+            self._groups.remove()
+            self._origin.containment.groups.remove()
+        if run.is_orphaned or not request.stay or not self._is_as_before():
+            return False
+        if not self._groups.renew():
+            self._groups.remove()
+            self._groups = None
         try:
-            self._control.sendall(wire.line(*words))
+            self._control.sendall(wire.line(wire.READY))
         except OSError:
-            self._kill_now(wire.BY_STOP)  # the worker is gone; so will the tree be
+            return False
+        return True
+
+    def _is_as_before(self) -> bool:
+        """Whether the tree, which may have had the right to, left no trace that the next would see."""
+        return self._mounts == _mounts() and not children_of(os.getpid())
+
+    def _wait(self) -> bool:
+        """For the next request, or the end of the worker. False once the spawner has died."""
+        poll = select.poll()
+        poll.register(self._control, select.POLLIN)
+        poll.register(self._origin.lifeline, 0)
+        return self._origin.lifeline not in {fd for fd, _ in poll.poll()}
+
+    def _receive(self) -> tuple[wire.Request, list[int]] | None:
+        """None if the worker is gone before all of it came. Takes not one byte more than the
+        request.
+        """
+        data = b""
+        outputs: list[int] = []
+        missing = 4
+        while missing:
+            try:
+                chunk, fds = wire.receive(self._control, missing, wire.FDS_PER_REQUEST)
+            except ConnectionError:
+                return None
+            if not chunk:
+                return None
+            outputs += fds
+            data += chunk
+            missing = wire.request_size(data) - len(data) if len(data) >= 4 else 4 - len(data)
+        request = wire.decode_request(data)
+        if request is None or len(outputs) != wire.FDS_PER_REQUEST:
+            return None
+        return request, outputs
+
+
+def _mounts() -> bytes:
+    return read_file("/proc/self/mountinfo")

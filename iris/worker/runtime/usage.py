@@ -19,12 +19,14 @@ class TreeSample:
 _HELD = {b"total_rss", b"total_shmem"}, {b"anon", b"shmem"}
 
 
-def sample_below(supervisor: int, memory_group: Path | None = None) -> TreeSample:
+def sample_below(
+    supervisor: int, memory_group: Path | None = None, earlier_ticks: int = 0
+) -> TreeSample:
     """All processes below a supervisor, without itself. About 0.1 ms a process.
 
     Memory is what their control group counts, if they have one. Otherwise, of several processes, it
     is the sum of their proportional sets: resident sets would count what forks share many times
-    over.
+    over. `earlier_ticks` of CPU are of the supervisor's earlier trees.
     """
     tree = process_tree.descendants(supervisor)
     memory = readings.resident_bytes if len(tree) == 1 else readings.proportional_bytes
@@ -32,7 +34,7 @@ def sample_below(supervisor: int, memory_group: Path | None = None) -> TreeSampl
     ticks = sum(sum(readings.cpu_ticks(pid)) for pid in tree) + readings.cpu_ticks(supervisor)[1]
     held = _group_bytes(memory_group) if memory_group is not None else None
     return TreeSample(
-        ticks / readings.TICKS_PER_SECOND,
+        max(0, ticks - earlier_ticks) / readings.TICKS_PER_SECOND,
         sum(map(memory, tree)) if held is None else held,
         len(tree),
     )

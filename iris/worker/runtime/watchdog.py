@@ -81,7 +81,7 @@ class Watchdog:
         if self._meter is not None:
             self._disk_due = now + _DISK_LEAST_SECONDS
         if self._cpu.millis:
-            self._cpu.begin(now)
+            self._cpu.begin(tree_cpu_seconds(top, self._process_limit or sys.maxsize), now)
             self._cpu_due = now + _CPU_LEAST_SECONDS
         if self._limits.wall_ms:
             self._wall_due = now + self._limits.wall_ms / 1000
@@ -192,8 +192,9 @@ class _CpuBucket:
         self._used = 0.0
         self._at = 0.0
 
-    def begin(self, now: float) -> None:
-        self._at = now
+    def begin(self, used: float, now: float) -> None:
+        """`used` by then is not held against the tree: it may be of earlier ones."""
+        self._used, self._at = used, now
 
     def account(self, top: int, most_processes: int, now: float) -> float:
         """Stops or continues the tree. Seconds until that has to be thought over."""

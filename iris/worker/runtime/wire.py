@@ -1,21 +1,25 @@
 """What worker, spawner and supervisor say to each other.
 
-On the spawner's socket the worker sends, for every attempt, one byte with three file descriptors:
-the supervisor's end of a new control socket, and the write ends of the pipes for stdout and stderr.
-Once, at its start, the spawner sends one line: `ready`. Another byte with the end of one more socket
-asks whether it serves: it answers there with the same byte.
+On the spawner's socket the worker sends, for every supervisor that it wants, one byte with that
+supervisor's end of a new control socket. Once, at its start, the spawner sends one line: `ready`.
+Another byte with the end of one more socket asks whether it serves: it answers there with the same
+byte.
 
-On an attempt's control socket the worker sends the request, then lines (`stop`); the supervisor
-answers with lines (`started`, `stuck`, `disk`) and one last one: `failed` if nothing was executed, else
-`exited`; or, from the spawner in its place, `lost`.
+On a control socket the worker sends a request, with the write ends of the pipes for stdout and
+stderr, then lines (`stop`); the supervisor answers with lines (`started`, `stuck`, `disk`) and one
+last one: `failed` if nothing was executed, else `exited`; or, from the spawner in its place, `lost`.
+A supervisor that was asked to stay then says `ready`, and takes another request.
 """
 
+import array
+import socket
 from typing import NamedTuple
 
 from iris.worker.runtime.limits import TreeLimits, decode_limits
 
 SPAWN, PING = b"s", b"p"
-FDS_PER_SPAWN = 3
+# With a request: the write ends for stdout and stderr.
+FDS_PER_REQUEST = 2
 # Longest line either side sends; longer means that the other side is not ours.
 MAX_LINE = 4096
 _LENGTH_BYTES = 4
@@ -49,22 +53,31 @@ FORKED = b"forked"
 
 
 class Request(NamedTuple):
-    """What to run, and within what."""
+    """What to run, and within what. `stay`: the supervisor is then ready for another, whose limits
+    differ in `disk_path` and times only.
+    """
 
     argv: list[bytes]
     env: dict[bytes, bytes]
     cwd: bytes
     limits: TreeLimits
+    stay: bool = False
 
 
 def encode_request(
-    argv: list[bytes], env: list[bytes], cwd: bytes, limits: TreeLimits | None = None
+    argv: list[bytes],
+    env: list[bytes],
+    cwd: bytes,
+    limits: TreeLimits | None = None,
+    *,
+    stay: bool = False,
 ) -> bytes:
     """What to run, as it travels: `env` is of `NAME=value`. None of it may have a NUL byte, which
     no program could be given.
     """
     bounds = (limits or TreeLimits()).encode()
-    payload = b"\0".join([cwd, bounds, str(len(argv)).encode(), *argv, *env])
+    flag = b"1" if stay else b"0"
+    payload = b"\0".join([cwd, flag, bounds, str(len(argv)).encode(), *argv, *env])
     return len(payload).to_bytes(_LENGTH_BYTES, "big") + payload
 
 
@@ -72,10 +85,10 @@ def decode_request(data: bytes) -> Request | None:
     """Once all of the request is in `data`, else None."""
     if len(data) < _LENGTH_BYTES or len(data) < request_size(data):
         return None
-    cwd, bounds, count, *rest = data[_LENGTH_BYTES : request_size(data)].split(b"\0")
+    cwd, flag, bounds, count, *rest = data[_LENGTH_BYTES : request_size(data)].split(b"\0")
     argv, env = rest[: int(count)], rest[int(count) :]
     environment = dict(pair.split(b"=", 1) for pair in env)
-    return Request(argv, environment, cwd, decode_limits(bounds))
+    return Request(argv, environment, cwd, decode_limits(bounds), flag == b"1")
 
 
 def request_size(data: bytes) -> int:
@@ -88,3 +101,17 @@ def request_size(data: bytes) -> int:
 def line(*words: bytes | int) -> bytes:
     """One line. Numbers in decimal."""
     return b" ".join(word if isinstance(word, bytes) else b"%d" % word for word in words) + b"\n"
+
+
+def receive(sock: socket.socket, size: int, most_fds: int) -> tuple[bytes, list[int]]:
+    """At most so many bytes, and descriptors, which no program inherits. Blocks. Raises OSError.
+
+    (Python 3.11's socket.recv_fds takes flags, but takes no notice of them.)
+    """
+    fds = array.array("i")
+    room = socket.CMSG_LEN(most_fds * fds.itemsize)
+    data, ancillary, _, _ = sock.recvmsg(size, room, getattr(socket, "MSG_CMSG_CLOEXEC", 0))
+    for level, kind, content in ancillary:
+        if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
+            fds.frombytes(content[: len(content) - len(content) % fds.itemsize])
+    return data, list(fds)
