@@ -210,7 +210,9 @@ class WorkerService(worker_pb2_grpc.WorkerServiceServicer):
         known = self._loop.state.jobs.attempt(uid)
         if known is None or known.state.is_terminal or not self._is_from(session, uid):
             return False
-        if not seen.logs_complete or await self._logs.next_index(uid) >= message.log_lines:
+        if not seen.logs_complete or not message.log_lines:
+            return False
+        if await self._logs.next_index(uid) >= message.log_lines:
             return False
         # The worker gives up in time by itself; this is for one that does not.
         patience = 2 * self._options.log_flush_timeout.total_seconds()

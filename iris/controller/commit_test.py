@@ -8,9 +8,10 @@ import pytest
 from iris_proto import controller_pb2, job_pb2
 
 from iris.controller.controller_fixture import Cluster, running
-from iris.controller.state.events import Event, JobSubmitted
+from iris.controller.state.events import AttemptObserved, Event, JobSubmitted
 from iris.controller.store import Changes, Store
 from iris.model.errors import AlreadyExists, NotFound, Unavailable
+from iris.model.states import TaskState
 from iris.testing.eventually import assert_eventually
 
 JOB = "/alice/job"
@@ -27,14 +28,16 @@ class Gate:
         self.open = asyncio.Event()
         self.open.set()
         self.waiting: list[Event] = []
+        self.soon: list[Event] = []
         self.error: Exception | None = None
 
-    async def _pass(self, events: Sequence[Event], changes: Changes) -> None:
+    async def _pass(self, events: Sequence[Event], changes: Changes, *, soon: bool) -> None:
         self.waiting = list(events)
+        self.soon += events if soon else ()
         await self.open.wait()
         if self.error is not None:
             raise self.error
-        await self._commit(events, changes)
+        await self._commit(events, changes, soon=soon)
         self.waiting = []
 
 
@@ -119,3 +122,20 @@ async def test_what_could_not_be_committed_was_never_said(tmp_path: Path) -> Non
         assert (await cluster.get("/alice/before")).state == job_pb2.JOB_SUCCEEDED
         with pytest.raises(NotFound):
             await cluster.get(JOB)
+
+
+async def test_only_what_nobody_acts_on_need_not_be_on_the_disk_at_once(tmp_path: Path) -> None:
+    async with running(tmp_path) as cluster:
+        worker = await cluster.attached("w1")
+        gate = Gate(cluster)
+        await cluster.launch(JOB)
+        uid = await worker.given(f"{JOB}/0")
+        await worker.run(uid)
+        await assert_eventually(lambda: gate.soon, "its running")
+        await worker.end(uid)
+        stream = cluster.watch(JOB)
+        while (await stream.read()).state != job_pb2.JOB_SUCCEEDED:
+            continue
+        (event,) = gate.soon
+        assert isinstance(event, AttemptObserved)
+        assert event.observation.state is TaskState.RUNNING

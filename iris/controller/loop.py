@@ -257,7 +257,8 @@ class ControlLoop:
             if self.state.fleet.get(worker_id) is None:
                 self._sessions.end(worker_id)
         if turn.events:
-            await self._store.commit(turn.events, turn.changes)
+            soon = not self._answers and all(map(_is_progress, turn.events))
+            await self._store.commit(turn.events, turn.changes, soon=soon)
         self._answer()
         self._sessions.tell(turn.effects)
         self._housekeeping.forget(turn.effects.pruned_attempts)
@@ -297,3 +298,8 @@ class ControlLoop:
             elif answer is not None:
                 done.set_result(answer)
         self._answers.clear()
+
+
+def _is_progress(event: events.Event) -> bool:
+    """Whether nobody acts on it, and its worker says it again after whatever happens."""
+    return isinstance(event, events.AttemptObserved) and not event.observation.state.is_terminal

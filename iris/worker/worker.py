@@ -27,6 +27,7 @@ from iris.rpc.convert_job import resources_to_proto
 from iris.version import VERSION
 from iris.worker.attempt_set import AttemptSet
 from iris.worker.attempts.attempt import AttemptTools
+from iris.worker.attempts.folders import SpareFolders
 from iris.worker.attempts.limits import WorkerLimits
 from iris.worker.blocking import remove_tree
 from iris.worker.health.worker_health import WorkerHealth
@@ -51,6 +52,7 @@ _REFUSALS = (AlreadyExists, FailedPrecondition, InvalidArgument, NotFound, Unaut
 # For last lines and ends to reach the controller when the worker stops.
 _FLUSH_SECONDS = 1.0
 _ATTEMPTS = "attempts"
+_SPARES = "spare"
 _LOCK = "lock"
 
 __all__ = ["Worker", "WorkerOptions"]
@@ -118,8 +120,9 @@ class Worker:
             )
         try:
             # What an earlier process left: its attempts are over, whatever became of it.
-            await asyncio.to_thread(remove_tree, folder / _ATTEMPTS)
-            private_folder(folder / _ATTEMPTS)
+            for one in (_ATTEMPTS, _SPARES):
+                await asyncio.to_thread(remove_tree, folder / one)
+                private_folder(folder / one)
             self._environment = await self._environment_provider.probe()
             await self._runtime.start()
             await self._health.start()
@@ -197,6 +200,7 @@ class Worker:
             controller_address=self._options.controller_address,
             environment=environment,
             folder=folder,
+            spare_folders=SpareFolders(self._options.work_dir / _SPARES),
             inherit_env=self._options.inherit_env,
             stop_grace=self._options.stop_grace,
             bundles=self._bundles,
@@ -319,7 +323,8 @@ class Worker:
     async def _end(self) -> None:
         await self._health.stop()
         await self._disconnect()
-        await asyncio.to_thread(remove_tree, self._options.work_dir / _ATTEMPTS)
+        for one in (_ATTEMPTS, _SPARES):
+            await asyncio.to_thread(remove_tree, self._options.work_dir / one)
         self._lock.path.unlink(missing_ok=True)
         self._lock.let_go()
         if not self._registered.done():

@@ -32,6 +32,8 @@ _PAGES_PER_STEP = 256
 _SPARE_PAGES = 256
 _SPARE_PART = 8
 _ROWS_PER_READ = 1000
+# See https://www.sqlite.org/pragma.html#pragma_synchronous.
+_NORMAL = 1
 
 
 class Database:
@@ -47,6 +49,8 @@ class Database:
         self._lock = lock
         self._connection = connection
         self._counters = Counters.read(connection)
+        (self._synchronous,) = self._rows("PRAGMA synchronous").fetchone()
+        self._is_soon = False
         self._numbers: dict[JobId, int] = {}
         for job_id, number in self._rows("SELECT job_id, number FROM jobs"):
             if self._numbers.setdefault(job_id, number) != number:
@@ -76,13 +80,19 @@ class Database:
             lock.let_go()
             raise
 
-    def commit(self, events: Sequence[Event], changes: Changes) -> None:
-        """Writes all of it or nothing.
+    def commit(self, events: Sequence[Event], changes: Changes, *, soon: bool = False) -> None:
+        """Writes all of it or nothing. `soon`: what the end of the machine may undo until a later
+        commit, without `soon`, returns; it does not wait for the disk.
 
         Raises Unavailable (the disk is full, ...) or Internal (it does not fit to what is stored).
         The state in memory is then ahead of the file: its owner has to end.
         """
         writer = TurnWriter(self._connection, events, changes, self._counters, self._numbers)
+        if soon != self._is_soon:
+            # In WAL mode: whether the log is synchronised with the disk at each commit.
+            level = min(_NORMAL, self._synchronous) if soon else self._synchronous
+            self._rows(f"PRAGMA synchronous = {level}")
+            self._is_soon = soon
         self._counters = self._transact(writer.write)
         writer.note(self._numbers)
 

@@ -299,3 +299,13 @@ def test_only_the_state_of_jobs_changes_when_they_end(database: Database) -> Non
     ended = replace(JOB, state=JobState.FAILED, error="exit code 3", finished_at=NOW + DAY)
     database.commit([], Changes((ended,)))
     assert database.load().jobs == (ended,)
+
+
+def test_what_may_wait_for_the_disk_does_and_all_else_does_not(tmp_path: Path) -> None:
+    database = Database.open(tmp_path / "state.db")
+    levels = []
+    for soon in (True, False, True, True, False):
+        database.commit([GONE], Changes(), soon=soon)
+        levels += database._connection.execute("PRAGMA synchronous").fetchone()
+    database.close()
+    assert levels == [1, 2, 1, 1, 2]  # NORMAL and FULL

@@ -40,14 +40,16 @@ class Store:
             thread.shutdown()
             raise
 
-    async def commit(self, events: Sequence[Event], changes: Changes) -> None:
-        """Writes all of it or nothing; once this returns it survives the end of this process and of
-        the machine.
+    async def commit(
+        self, events: Sequence[Event], changes: Changes, *, soon: bool = False
+    ) -> None:
+        """Writes all of it or nothing; once this returns it survives the end of this process and,
+        unless `soon`, of the machine. The next one that is not `soon` ensures that of all.
 
         Raises Unavailable (the disk is full, ...) or Internal (it does not fit to what is stored).
         The state in memory is then ahead of the file: its owner has to end.
         """
-        await self._in_thread(lambda: self._database.commit(events, changes))
+        await self._in_thread(lambda: self._database.commit(events, changes, soon=soon))
 
     async def load(self) -> Recovered:
         """The records. Raises DataLoss when they cannot be read."""

@@ -14,7 +14,7 @@ from iris.host.ports import PortAllocator
 from iris.model.errors import IrisError
 from iris.model.ids import AttemptUid, WorkerId, job_of, user_of
 from iris.model.states import TaskState
-from iris.worker.attempts.folders import AttemptFolder
+from iris.worker.attempts.folders import AttemptFolder, SpareFolders
 from iris.worker.attempts.limits import WorkerLimits, limits_of
 from iris.worker.attempts.model import AttemptSpec, Observation
 from iris.worker.attempts.outcome import Outcome, outcome_of
@@ -47,6 +47,7 @@ class AttemptTools:
 
     Attributes:
         folder: Where each attempt gets a folder of its own.
+        spare_folders: Where it may come from.
         inherit_env: Variables that every task sees.
         stop_grace: For attempts whose spec has none.
         secrets: What no log line may show.
@@ -58,6 +59,7 @@ class AttemptTools:
     controller_address: str
     environment: WorkerEnvironment
     folder: Path
+    spare_folders: SpareFolders
     inherit_env: Mapping[str, str]
     stop_grace: timedelta
     bundles: BundleProvider
@@ -93,7 +95,7 @@ class Attempt:
         self._tools = tools
         self._on_change = on_change
         self._redaction = tools.secrets.redaction({**tools.inherit_env, **spec.env})
-        self._folder = AttemptFolder(tools.folder / uid)
+        self._folder = AttemptFolder(tools.folder / uid, tools.spare_folders)
         self._ports: dict[str, int] = {}
         self._handle: RunHandle | None = None
         self._pump: LogPump | None = None

@@ -28,6 +28,7 @@ from iris.testing.worker_fakes import (
     Gate,
 )
 from iris.worker.attempts.attempt import Attempt, AttemptTools
+from iris.worker.attempts.folders import SpareFolders
 from iris.worker.attempts.limits import WorkerLimits, limits_of
 from iris.worker.attempts.model import AttemptSpec
 from iris.worker.logs.lines import LogStream
@@ -63,6 +64,8 @@ class Bench:
         (bundle / "link").symlink_to("package/main.py")
         self.folder = root / "attempts"
         self.folder.mkdir()
+        spares = root / "spares"
+        spares.mkdir()
         self.clock = FakeClock()
         self.bundles = FakeBundles(bundle)
         self.images = FakeImages()
@@ -75,6 +78,7 @@ class Bench:
             controller_address="127.0.0.1:1",
             environment=WorkerEnvironment(Resources(), {}, "127.0.0.1"),
             folder=self.folder,
+            spare_folders=SpareFolders(spares),
             inherit_env={"PATH": "/usr/bin"},
             stop_grace=GRACE,
             bundles=self.bundles,

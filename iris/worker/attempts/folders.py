@@ -1,6 +1,8 @@
 """The folders of an attempt: its working folder with a copy of the bundle, HOME and TMPDIR."""
 
+import os
 import shutil
+import stat
 import threading
 from pathlib import Path
 
@@ -11,6 +13,68 @@ class GivenUp(Exception):
     """What is done in a thread is not wanted any more."""
 
 
+# Enough for what a worker runs at a time, many times a second.
+_MOST_SPARES = 64
+_FOLDER_MODE = stat.S_IFDIR | 0o700
+_BELOW = ("work", "home", "tmp")
+
+
+class SpareFolders:
+    """Empty folders of attempts that left nothing in them, for those to come: to make and remove
+    one takes ten times as long as to give it another name, and has the disk write much more.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """`path` is where they are kept, on the disk of the attempts' folders. It exists, empty."""
+        self._path = path
+        self._names: list[str] = []
+        self._made = 0
+
+    def take(self, target: Path) -> bool:
+        """Makes one of them `target`. False if there is none."""
+        if not self._names:
+            return False
+        os.rename(self._path / self._names.pop(), target)
+        return True
+
+    def give(self, folder: Path) -> bool:
+        """Takes it over, if it is as it was when it was made. False, and it is as before, if not."""
+        if len(self._names) >= _MOST_SPARES or not _is_as_made(folder):
+            return False
+        name = str(self._made)
+        self._made += 1
+        try:
+            os.rename(folder, self._path / name)
+        except OSError:
+            return False
+        self._names.append(name)
+        return True
+
+
+def _is_as_made(folder: Path) -> bool:
+    """Empty, with the modes, owner and attributes of a new one, and nothing mounted there."""
+    try:
+        top = os.lstat(folder)
+        if not _is_like(top, top.st_dev, folder) or sorted(os.listdir(folder)) != sorted(_BELOW):
+            return False
+        return all(
+            _is_like(os.lstat(below), top.st_dev, below) and not os.listdir(below)
+            for below in (folder / name for name in _BELOW)
+        )
+    except OSError:
+        return False
+
+
+def _is_like(found: os.stat_result, device: int, path: Path) -> bool:
+    return (
+        found.st_mode == _FOLDER_MODE
+        and found.st_uid == os.geteuid()
+        and found.st_gid == os.getegid()
+        and found.st_dev == device
+        and not os.listxattr(path)
+    )
+
+
 class AttemptFolder:
     """A folder that is one attempt's alone; everything the task writes by default lies below it.
 
@@ -18,17 +82,18 @@ class AttemptFolder:
     them in a thread. The others take less time than a thread would cost.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, spares: SpareFolders) -> None:
         self.path = path
-        self.work = path / "work"
-        self.home = path / "home"
-        self.tmp = path / "tmp"
+        self._spares = spares
+        self.work, self.home, self.tmp = (path / name for name in _BELOW)
 
     def make(self) -> None:
         """Makes it, empty. What was done until an OSError is for `remove`."""
-        self.path.mkdir(mode=0o700)
-        for folder in (self.work, self.home, self.tmp):
+        if self._spares.take(self.path):
+            return
+        for folder in (self.path, self.work, self.home, self.tmp):
             folder.mkdir()
+            folder.chmod(stat.S_IMODE(_FOLDER_MODE))  # whatever the umask
 
     def copy_bundle(self, bundle: Path, give_up: threading.Event) -> None:
         """Makes the working folder a copy of the bundle. What was done until `give_up` or an
@@ -46,6 +111,8 @@ class AttemptFolder:
         """Removes it if nothing was left in it; whether it is gone. For those many that leave
         nothing.
         """
+        if self._spares.give(self.path):
+            return True
         try:
             for folder in (self.work, self.home, self.tmp, self.path):
                 folder.rmdir()

@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
+from functools import cached_property
 
 from iris.worker.logs.lines import MAX_LINE_BYTES
 
@@ -55,11 +56,18 @@ class Redaction:
         # Of two that begin alike the longer one: nothing of it shall be left.
         found.sort(key=lambda secret: (-len(secret), secret))
         self.longest = max(map(len, found), default=0)
-        self.pattern = re.compile(b"|".join(map(re.escape, found))) if found else None
+        self._found = found
+
+    @cached_property
+    def pattern(self) -> re.Pattern[bytes] | None:
+        """Finds each of them; None where there are none. Made when there is something to look
+        through: many tasks write nothing.
+        """
+        return re.compile(b"|".join(map(re.escape, self._found))) if self._found else None
 
     def clean(self, text: bytes) -> bytes:
         """The text without the secrets that are in it as a whole."""
-        return text if self.pattern is None else self.pattern.sub(REPLACEMENT, text)
+        return self.pattern.sub(REPLACEMENT, text) if text and self.pattern is not None else text
 
 
 class RedactedStream:
