@@ -22,7 +22,7 @@ from iris.worker.runtime.process_runtime import ProcessRuntime
 from iris.worker.worker import Worker
 
 # Some 2 MiB each, for a few seconds after they were of use.
-_KEPT_SUPERVISORS = 32
+_KEPT_SUPERVISORS = 64
 
 
 @dataclass(frozen=True, slots=True)

@@ -110,13 +110,21 @@ class TreeCache:
         self._removals: set[asyncio.Task[None]] = set()
         self._removal_numbers = itertools.count()
         self._is_closed = False
+        self._opening: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         """Takes the folder and finds what is in it. Idempotent.
 
         Raises FailedPrecondition if it cannot be used or another process has it.
         """
-        await asyncio.to_thread(self._open)
+        # Once only: what is being made by now is nobody's rest.
+        if self._opening is None:
+            self._opening = asyncio.create_task(asyncio.to_thread(self._open))
+        try:
+            await asyncio.shield(self._opening)
+        except Exception:
+            self._opening = None
+            raise
 
     async def close(self) -> None:
         """Gives up what is being made; what is cached stays. Idempotent."""

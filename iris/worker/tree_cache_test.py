@@ -96,6 +96,16 @@ async def test_until_it_is_whole_it_is_not_where_it_will_be(tmp_path: Path, make
     assert held(tmp_path) == ["a", "a.json"]
 
 
+async def test_starting_again_leaves_what_is_being_made_alone(tmp_path: Path, maker: Maker) -> None:
+    trees = await cache(tmp_path)
+    maker.gate.clear()
+    making = asyncio.create_task(trees.get("a", maker.make, silent))
+    await assert_eventually(lambda: held(tmp_path), "it is being made")
+    await trees.start()
+    maker.gate.set()
+    assert ((await making).path / "file").is_file()
+
+
 async def test_one_that_fails_leaves_nothing(tmp_path: Path, maker: Maker) -> None:
     trees = await cache(tmp_path)
     maker.error = Unavailable("not today")

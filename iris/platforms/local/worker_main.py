@@ -12,6 +12,7 @@ import signal
 import sys
 
 from iris.host.clock import SystemClock
+from iris.host.garbage import look_for_garbage_rarely
 from iris.host.ids import RandomIds
 from iris.host.ports import PortAllocator
 from iris.model.errors import IrisError
@@ -22,6 +23,7 @@ from iris.worker.worker import Worker
 
 async def main() -> int:
     """Runs the worker; 0 when it was told to end, 1 when it failed."""
+    look_for_garbage_rarely()
     loop = asyncio.get_running_loop()
     lifeline = asyncio.StreamReader()
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(lifeline), sys.stdin)

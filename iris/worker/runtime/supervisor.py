@@ -10,6 +10,7 @@ and limits: that saves the making of a process, a namespace and control groups.
 import os
 import select
 import socket
+import sys
 from typing import NoReturn
 
 from iris.worker.runtime import namespaces, process_control, wire
@@ -17,7 +18,7 @@ from iris.worker.runtime.attempt_groups import AttemptGroups
 from iris.worker.runtime.cgroup_places import own_identity
 from iris.worker.runtime.contained_tree import ContainedTree
 from iris.worker.runtime.namespaces import Outside
-from iris.worker.runtime.process_tree import children_of, read_file
+from iris.worker.runtime.process_tree import children_of
 from iris.worker.runtime.tree_run import Origin, TreeRun
 from iris.worker.runtime.wakeup import Wakeup
 
@@ -60,7 +61,7 @@ class _Supervisor:
         self._origin = origin
         self._identity = identity
         self._outside = outside
-        self._mounts = _mounts()
+        self._mounts = _Mounts()
         self._groups: AttemptGroups | None = None
 
     def serve(self) -> None:
@@ -107,7 +108,7 @@ class _Supervisor:
 
     def _is_as_before(self) -> bool:
         """Whether the tree, which may have had the right to, left no trace that the next would see."""
-        return self._mounts == _mounts() and not children_of(os.getpid())
+        return not self._mounts.changed() and not children_of(os.getpid())
 
     def _wait(self) -> bool:
         """For the next request, or the end of the worker. False once the spawner has died."""
@@ -139,5 +140,16 @@ class _Supervisor:
         return request, outputs
 
 
-def _mounts() -> bytes:
-    return read_file("/proc/self/mountinfo")
+class _Mounts:
+    """What is mounted for this process, watched from now on. See proc_pid_mounts(5) for how."""
+
+    def __init__(self) -> None:
+        self._poll = select.poll()
+        self._fd = -1
+        if sys.platform == "linux":
+            self._fd = os.open("/proc/self/mountinfo", os.O_RDONLY | os.O_CLOEXEC)
+            self._poll.register(self._fd, select.POLLPRI)
+
+    def changed(self) -> bool:
+        """Whether anything was mounted or unmounted."""
+        return any(events & (select.POLLPRI | select.POLLERR) for _, events in self._poll.poll(0))

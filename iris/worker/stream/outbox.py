@@ -72,12 +72,14 @@ class Outbox:
         return bool(self._talking)
 
     @property
-    def is_urgent(self) -> bool:
-        """Whether the next turn has more to say than lines of attempts that go on."""
-        return any(
-            attempt.is_finished or not attempt.has_ended
-            for attempt in map(self._attempts.__getitem__, self._changed)
-        )
+    def has_ends(self) -> bool:
+        """Whether an attempt is over, and the controller is not told yet."""
+        return any(self._attempts[uid].is_finished for uid in self._changed)
+
+    @property
+    def has_progress(self) -> bool:
+        """Whether there is news of an attempt that goes on."""
+        return any(not self._attempts[uid].has_ended for uid in self._changed)
 
     @property
     def is_settled(self) -> bool:

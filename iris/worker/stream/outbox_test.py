@@ -147,19 +147,23 @@ def test_an_attempt_that_is_forgotten_between_two_messages_does_no_harm(
     assert list(messages) == []
 
 
-def test_lines_alone_are_not_urgent_but_changes_and_ends_are(bench: Bench) -> None:
+def test_lines_progress_and_ends_are_told_apart(bench: Bench) -> None:
+    def has() -> tuple[bool, bool, bool]:
+        outbox = bench.outbox
+        return outbox.has_lines_to_send, outbox.has_progress, outbox.has_ends
+
     bench.write(A, "one")
-    assert bench.outbox.has_lines_to_send
-    assert not bench.outbox.is_urgent
+    assert has() == (True, False, False)
     bench.outbox.changed(B)
-    assert bench.outbox.is_urgent
+    assert has() == (True, True, False)
     bench.drain()
+    assert has() == (False, False, False)
     bench.attempts[A].has_ended = bench.attempts[A].reading = True
     bench.outbox.changed(A)
-    assert not bench.outbox.is_urgent
+    assert has() == (False, False, False)
     assert bench.drain() == []
     bench.end(A)
-    assert bench.outbox.is_urgent
+    assert has() == (False, False, True)
 
 
 def test_after_a_reconnect_all_that_was_not_acknowledged_comes_again(bench: Bench) -> None:

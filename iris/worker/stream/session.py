@@ -19,6 +19,10 @@ from iris.worker.stream.outbox import Outbox
 
 # Lines of attempts that go on are sent this often at most: many small messages cost both sides.
 LINES_INTERVAL_SECONDS = 0.02
+# Ends are told at once, but no more often than that.
+ENDS_INTERVAL_SECONDS = 0.002
+# That an attempt goes on is told this much later: many end before.
+PROGRESS_SECONDS = 0.005
 # The controller ends the stream when it has read the goodbye.
 _GOODBYE_SECONDS = 1.0
 
@@ -173,6 +177,8 @@ class Session:
         patience = terms.log_flush_timeout.total_seconds()
         heartbeat_at = clock.monotonic() + terms.heartbeat_interval.total_seconds()
         lines_at = clock.monotonic()
+        progress_at: float | None = None
+        ends_at = lines_at
         while True:
             self._wake.clear()
             now = clock.monotonic()
@@ -183,7 +189,16 @@ class Session:
                 problems, self._health = self._health, None
                 await call.write(messages.health(problems))
             outbox.give_up_lines(now, patience)
-            if outbox.is_urgent or now >= lines_at or self._goodbye is not None:
+            if progress_at is None and outbox.has_progress:
+                progress_at = now + PROGRESS_SECONDS
+            is_due = (
+                (outbox.has_ends and now >= ends_at)
+                or (outbox.has_lines_to_send and now >= lines_at)
+                or (progress_at is not None and now >= progress_at)
+            )
+            if is_due or self._goodbye is not None:
+                progress_at = None
+                ends_at = now + ENDS_INTERVAL_SECONDS
                 if outbox.has_lines_to_send:
                     lines_at = now + LINES_INTERVAL_SECONDS
                 for message in outbox.turn():
@@ -195,6 +210,10 @@ class Session:
             deadlines = [heartbeat_at, outbox.next_give_up(patience) or heartbeat_at]
             if outbox.has_lines_to_send:
                 deadlines.append(lines_at)
+            if outbox.has_ends:
+                deadlines.append(ends_at)
+            if progress_at is not None:
+                deadlines.append(progress_at)
             await self._wait_until(min(deadlines))
 
     async def _wait_until(self, deadline: float) -> None:
