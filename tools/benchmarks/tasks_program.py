@@ -29,7 +29,7 @@ _QUICK = flags.DEFINE_bool("quick", False, "Everything small and once.")
 _REQUIRE_MET = flags.DEFINE_bool("require_met", False, "Ends with 1 if a bar is not met.")
 
 # Processes at once, on both sides.
-_AT_ONCE = 16
+_AT_ONCE = 32
 _LATENCIES = 200
 
 FIGURES: Sequence[Figure] = (
@@ -64,11 +64,11 @@ controller_vm:
     state_dir: "%s"
     workers: SUBPROCESS
     # Each task may use a whole core, as the loop's processes may.
-    machine: {cpu: 16, memory: 2GiB, disk: 1GiB, oversubscribe: true}
+    machine: {cpu: 32, memory: 2GiB, disk: 1GiB, oversubscribe: true}
 scale_groups:
   cpu:
     provider: {local: {}}
-    vm: {cpu: 16, memory: 1GiB, disk: 0}
+    vm: {cpu: 32, memory: 1GiB, disk: 0}
     min_slices: 1
 """
 
