@@ -11,6 +11,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Any, NoReturn, TypeVar
 
+from iris.cli.config_arguments import (
+    ROOM,
+    ConfigCheck,
+    ConfigExplain,
+    ConfigLocal,
+    add_config_commands,
+)
 from iris.cli.errors import UsageError
 from iris.cli.flags import (
     DEFAULT_LIST_LIMIT,
@@ -187,6 +194,9 @@ Command = (
     | ClusterUndrain
     | ClusterBackup
     | ClusterRestore
+    | ConfigCheck
+    | ConfigExplain
+    | ConfigLocal
 )
 
 C = TypeVar("C", bound=Command)
@@ -266,7 +276,8 @@ def _add_commands(parser: _Parser) -> dict[str, _Parser]:
         group: Any, room_name: str, name: str, makes: type[Any], text: str, **settings: Any
     ) -> _Parser:
         made: _Parser = group.add_parser(name, help=text, description=text, makes=makes, **settings)
-        add_cluster_flags(made, default=argparse.SUPPRESS)
+        if _needs_cluster(makes):
+            add_cluster_flags(made, default=argparse.SUPPRESS)
         leaves[f"{room_name} {name}"] = made
         return made
 
@@ -339,6 +350,9 @@ def _add_commands(parser: _Parser) -> dict[str, _Parser]:
         "Put a back-up in the place of a stopped local cluster's database.",
     )
     restore.add_argument("file", metavar="FILE", help="what `iris cluster backup` printed")
+
+    configs = room("config", ROOM)
+    add_config_commands(lambda name, makes, text: leaf(configs, "config", name, makes, text))
     return leaves
 
 
@@ -351,7 +365,13 @@ def _make(makes: type[C], known: argparse.Namespace, **more: Any) -> C:
     cluster = ClusterFlags(**{field.name: values[field.name] for field in fields(ClusterFlags)})
     given = {field.name: values[field.name] for field in fields(makes) if field.name in values}
     tuples = {name: tuple(value) for name, value in given.items() if isinstance(value, list)}
-    return makes(cluster=cluster, **{**given, **tuples, **more})
+    more = {**more, "cluster": cluster} if _needs_cluster(makes) else more
+    return makes(**{**given, **tuples, **more})
+
+
+def _needs_cluster(makes: type[Any]) -> bool:
+    """Whether a command talks to a cluster."""
+    return any(field.name == "cluster" for field in fields(makes))
 
 
 def _job_run(known: argparse.Namespace, has_command: bool, tail: Sequence[str]) -> JobRun:

@@ -30,6 +30,8 @@ from iris.cli.arguments import (
     JobStatus,
     parse_arguments,
 )
+from iris.cli.config_arguments import ConfigCheck, ConfigExplain, ConfigLocal
+from iris.cli.config_commands import run_config_command
 from iris.cli.context import Context
 from iris.cli.errors import UsageError, first_error
 from iris.cli.outcome import INTERRUPTED, SIGNAL_BASE
@@ -104,6 +106,8 @@ async def _carry_out(command: Command, context: Context) -> int:
             return await job_commands.explain(command, context)
         case JobOutput():
             return await fetch_output(command, context)
+        case ConfigCheck() | ConfigExplain() | ConfigLocal():
+            return run_config_command(command, context)
         case _:
             return await _carry_out_on_cluster(command, context)
 

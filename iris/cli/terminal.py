@@ -42,6 +42,11 @@ class Terminal:
         """Whether a person watches, who is shown a live region and colours."""
         return self._err.is_terminal
 
+    @property
+    def shows_results(self) -> bool:
+        """Whether results go to a screen, and not into a file or a pipe."""
+        return self._out.is_terminal
+
     def result(self, *parts: RenderableType) -> None:
         """What was asked for."""
         for part in parts:

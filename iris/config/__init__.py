@@ -11,18 +11,22 @@ if TYPE_CHECKING:
     from iris.config.budget import check_budget, machine_budget
     from iris.config.dump import config_to_yaml
     from iris.config.errors import ConfigError, Position, Problem
+    from iris.config.explain import Explained, Source, explain_config
     from iris.config.groups import scale_groups_of
     from iris.config.local import make_local_config
     from iris.config.quantities import parse_cpu, parse_duration, parse_size
-    from iris.config.read import default_local_config, load_config, parse_config
+    from iris.config.read import default_local_config, load_config, parse_config, read_file
 
 _MODULES = {
     "ConfigError": "errors",
+    "Explained": "explain",
     "Position": "errors",
     "Problem": "errors",
+    "Source": "explain",
     "check_budget": "budget",
     "config_to_yaml": "dump",
     "default_local_config": "read",
+    "explain_config": "explain",
     "load_config": "read",
     "machine_budget": "budget",
     "make_local_config": "local",
@@ -30,16 +34,20 @@ _MODULES = {
     "parse_cpu": "quantities",
     "parse_duration": "quantities",
     "parse_size": "quantities",
+    "read_file": "read",
     "scale_groups_of": "groups",
 }
 
 __all__ = [
     "ConfigError",
+    "Explained",
     "Position",
     "Problem",
+    "Source",
     "check_budget",
     "config_to_yaml",
     "default_local_config",
+    "explain_config",
     "load_config",
     "machine_budget",
     "make_local_config",
@@ -47,6 +55,7 @@ __all__ = [
     "parse_cpu",
     "parse_duration",
     "parse_size",
+    "read_file",
     "scale_groups_of",
 ]
 

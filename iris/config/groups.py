@@ -24,10 +24,9 @@ def scale_group(name: str, config: config_pb2.ScaleGroupConfig) -> ScaleGroup:
 
     Raises InvalidArgument for a TPU variant that is not known.
     """
-    vms, chips = config.vms_per_slice or 1, config.accelerator_count
+    chips = config.accelerator_count
     if config.accelerator_type == TPU:
-        topology = tpu_topology(config.accelerator_variant)
-        vms, chips = topology.vms, topology.chips_per_vm
+        chips = tpu_topology(config.accelerator_variant).chips_per_vm
     platform = config.provider.WhichOneof("kind") or ""
     attributes = dict(config.attributes)
     attributes.update({TAINT_PREFIX + key: value for key, value in config.taints.items()})
@@ -45,7 +44,7 @@ def scale_group(name: str, config: config_pb2.ScaleGroupConfig) -> ScaleGroup:
             accelerators=accelerators_of({accelerator_kind(config): chips} if chips else {}),
             ports=config.vm.ports,
         ),
-        vms_per_slice=vms,
+        vms_per_slice=vms_of(config),
         min_slices=config.min_slices,
         max_slices=config.max_slices,
         priority=config.priority,
@@ -53,7 +52,17 @@ def scale_group(name: str, config: config_pb2.ScaleGroupConfig) -> ScaleGroup:
         accelerator_variant=config.accelerator_variant,
         preemptible=config.preemptible,
         attributes=tuple(sorted(attributes.items())),
+        buffer_slices=config.buffer_slices,
+        zones=tuple(config.zones),
+        runtime_version=config.runtime_version,
     )
+
+
+def vms_of(config: config_pb2.ScaleGroupConfig) -> int:
+    """VMs in one slice. Raises InvalidArgument for a TPU variant that is not known."""
+    if config.accelerator_type == TPU:
+        return tpu_topology(config.accelerator_variant).vms
+    return config.vms_per_slice or 1
 
 
 def accelerator_kind(config: config_pb2.ScaleGroupConfig) -> str:

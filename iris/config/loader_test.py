@@ -9,10 +9,10 @@ from google.protobuf.message import Message
 from iris_proto import options_pb2
 
 from iris.config.loader import Loaded, default_message, load_message
-from iris.config.scalars import PathBase
+from iris.config.scalars import Surroundings
 
 Field = descriptor_pb2.FieldDescriptorProto
-_BASE = PathBase(Path("/etc/cluster"), lambda: Path("/home/ada"))
+_BASE = Surroundings(Path("/etc/cluster"), lambda: Path("/home/ada"))
 
 
 def _field(
@@ -334,7 +334,7 @@ def test_no_home_folder_matters_only_where_it_is_used() -> None:
     def homeless() -> Path:
         raise RuntimeError("no home")
 
-    base = PathBase(Path("/etc"), homeless)
+    base = Surroundings(Path("/etc"), homeless)
     assert not load_message(_TYPES["Root"], "path: x\ncircle:", "c.yaml", base).problems
     problems = load_message(_TYPES["Root"], "path: ~/x\ncircle:", "c.yaml", base).problems
     assert [problem.message for problem in problems] == [

@@ -17,10 +17,14 @@ def make_local_config(config: config_pb2.ClusterConfig) -> config_pb2.ClusterCon
     """The same cluster with its controller and every provider on this machine; `config` is left as
     it is.
 
-    Names, shapes, attributes, priorities and limits are kept. Shapes that were made for a cloud
-    seldom fit one machine, so if anything was swapped the machine may be oversubscribed (cluster
-    status says so): the shapes then are what tasks are placed by, not what there is. A
-    configuration that is local already comes back unchanged.
+    Every group keeps its name, shape, priority, limits, attributes, taints, zones and timeouts.
+    What leads elsewhere goes: hosts, projects, SSH, and what would be done on other machines before
+    a worker starts there; so do the controller's image and a bundle storage in a cloud, for a local
+    controller is a plain process that keeps bundles on its disk.
+
+    Shapes that were made for a cloud seldom fit one machine, so if anything was swapped the machine
+    may be oversubscribed (cluster status says so): the shapes then are what tasks are placed by,
+    not what there is. A configuration that is local already comes back unchanged.
     """
     local = config_pb2.ClusterConfig()
     local.CopyFrom(config)
@@ -34,4 +38,17 @@ def make_local_config(config: config_pb2.ClusterConfig) -> config_pb2.ClusterCon
             swapped = True
     if swapped:
         local.controller_vm.local.machine.oversubscribe = True
+        _forget_elsewhere(local)
     return local
+
+
+def _forget_elsewhere(config: config_pb2.ClusterConfig) -> None:
+    for name in ("project_id", "region", "zone"):
+        config.ClearField(name)
+    for name in ("image", "bundle_prefix"):
+        config.controller_vm.ClearField(name)
+    config.ssh.CopyFrom(default_message(config_pb2.SshConfig))
+    config.bootstrap.CopyFrom(default_message(config_pb2.BootstrapConfig))
+    for group in config.scale_groups.values():
+        group.ssh.CopyFrom(config.ssh)
+        group.bootstrap.CopyFrom(config.bootstrap)

@@ -19,6 +19,7 @@ scale_groups:
     vms_per_slice: 2
     min_slices: 1
     max_slices: 3
+    buffer_slices: 2
     attributes: {rack: b}
     zones: [here, there]
     taints: {noisy: "very"}
@@ -38,6 +39,7 @@ scale_groups:
     accelerator_type: tpu
     accelerator_variant: v5litepod-16
     preemptible: true
+    runtime_version: v2-alpha
 scheduling:
   users: {ada: {weight: 2, budget: {cpu: 4}}}
 retention: {jobs: 1d}
@@ -83,6 +85,8 @@ def test_groups_in_the_order_in_which_they_are_tried() -> None:
             min_slices=1,
             max_slices=3,
             attributes=(("rack", "b"), ("taint/noisy", "very"), ("zone", "here")),
+            buffer_slices=2,
+            zones=("here", "there"),
         ),
         ScaleGroup(
             "pod",
@@ -92,6 +96,7 @@ def test_groups_in_the_order_in_which_they_are_tried() -> None:
             accelerator_type="tpu",
             accelerator_variant="v5litepod-16",
             preemptible=True,
+            runtime_version="v2-alpha",
         ),
     )
 

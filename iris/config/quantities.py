@@ -88,11 +88,13 @@ def format_duration(duration: timedelta) -> str:
 
 
 def format_size(amount: int) -> str:
-    """A short spelling that `parse_size` reads back as exactly the same."""
-    for power, prefix in ((4, "Ti"), (3, "Gi"), (2, "Mi"), (1, "Ki")):
-        if amount and amount % 1024**power == 0:
-            return f"{amount // 1024**power}{prefix}B"
-    return str(amount)
+    """The shortest spelling that `parse_size` reads back as exactly the same."""
+    spellings = [str(amount)]
+    for power, prefix in enumerate("KMGT", start=1):
+        for unit, name in ((1024**power, f"{prefix}iB"), (1000**power, f"{prefix}B")):
+            if amount and amount % unit == 0:
+                spellings.append(f"{amount // unit}{name}")
+    return min(spellings, key=len)
 
 
 def format_cpu(millis: int) -> str:

@@ -60,10 +60,10 @@ def test_the_least_there_can_be() -> None:
     assert not config.scale_groups
 
 
-@pytest.mark.parametrize("name", ["local", "every_key"])
+@pytest.mark.parametrize("name", ["local", "every_key", "manual", "gcp_tpu", "slurm"])
 def test_examples_mean_what_they_meant(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", "/home/ada")
-    config = load_config(_EXAMPLES / f"{name}.yaml", machine=lambda: _MACHINE)
+    config = load_config(_EXAMPLES / f"{name}.yaml", machine=lambda: _MACHINE, environment={})
     golden = config_pb2.ClusterConfig()
     text_format.Parse((_GOLDEN / f"{name}.textproto").read_text(), golden)
     assert config == golden
@@ -92,6 +92,16 @@ def test_the_example_with_every_key_names_every_key() -> None:
     assert not missing
 
 
+def test_the_configurations_in_comments_load() -> None:
+    """What excludes other keys stands in the example in comments; each has to be whole."""
+    _, *blocks = (_EXAMPLES / "every_key.yaml").read_text().split("\n# --- ")
+    assert len(blocks) == 2
+    for block in blocks:
+        title, *lines = block.splitlines()
+        config = _parse("\n".join(line.removeprefix("#").removeprefix(" ") for line in lines))
+        assert config.name == "example", title
+
+
 def test_the_default_cluster_fits_a_small_machine_with_all_its_slices() -> None:
     config = default_local_config(machine=lambda: _MACHINE)
     everything = Resources()
@@ -109,7 +119,7 @@ def test_the_default_cluster_fits_a_small_machine_with_all_its_slices() -> None:
         ("[]", ["c.yaml:1:1: expected a mapping, found a list"]),
         (
             "controller_vm:",
-            ["c.yaml:1:1: controller_vm: one of these keys is needed here: local"],
+            ["c.yaml:1:1: controller_vm: one of these keys is needed here: local, manual, gcp"],
         ),
         (
             "controller_vm:\n  local:\n    prot: 80\n    state_dir: /x\n",
@@ -205,8 +215,8 @@ def test_what_cannot_be_a_configuration(text: str, expected: list[str]) -> None:
             "but accelerator_count does not say how many each VM has",
         ),
         (
-            "accelerator_type: tpu\naccelerator_variant: v5e-16",
-            "6:5: {a}.accelerator_variant: unknown TPU 'v5e-16', did you mean 'v5litepod-16'?",
+            "accelerator_type: tpu\naccelerator_variant: v5e-17",
+            "6:5: {a}.accelerator_variant: unknown TPU 'v5e-17', did you mean 'v5litepod-1'?",
         ),
         (
             "accelerator_type: tpu\naccelerator_variant: v5litepod-61",
@@ -387,6 +397,8 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
 
 
 _durations = st.timedeltas(timedelta(microseconds=1), timedelta(days=400)).map(format_duration)
+# What looks like a variable of the environment has tests of its own.
+_texts = st.text().map(lambda text: text.replace("${", "$"))
 _names = st.from_regex(r"[a-z]([-a-z0-9]{0,10}[a-z0-9])?", fullmatch=True)
 _groups = st.fixed_dictionaries(
     {"provider": st.sampled_from([{"local": None}, {"local": {"workers": "subprocess"}}])},
@@ -404,9 +416,24 @@ _groups = st.fixed_dictionaries(
         "max_slices": st.integers(0, 1000),
         "priority": st.integers(0, 1000),
         "preemptible": st.booleans(),
-        "zones": st.lists(st.text(), max_size=3),
-        "attributes": st.dictionaries(st.text(min_size=1), st.text(), max_size=3),
-        "taints": st.dictionaries(_names, st.text(), max_size=2),
+        "zones": st.lists(_texts, max_size=3),
+        "attributes": st.dictionaries(st.text(min_size=1), _texts, max_size=3),
+        "buffer_slices": st.just(0),
+        "runtime_version": _texts,
+        "ssh": st.fixed_dictionaries(
+            {}, optional={"port": st.integers(1, 65535), "identity_file": st.just("id")}
+        ),
+        "bootstrap": st.fixed_dictionaries(
+            {},
+            optional={
+                "commands": st.lists(st.just("a ${B} $${C}"), max_size=2),
+                "environment": st.dictionaries(
+                    st.just("A"), st.sampled_from(["$${A}", "${B:-c}", "$$", ""])
+                ),
+            },
+        ),
+        "timeouts": st.fixed_dictionaries({}, optional={"boot_timeout": _durations}),
+        "taints": st.dictionaries(_names, _texts, max_size=2),
     },
 )
 _users = st.fixed_dictionaries(
@@ -444,7 +471,7 @@ _configs = st.fixed_dictionaries(
             },
         ),
         "worker": st.fixed_dictionaries(
-            {}, optional={"stop_grace": _durations, "inherit_env": st.lists(st.text(), max_size=3)}
+            {}, optional={"stop_grace": _durations, "inherit_env": st.lists(_texts, max_size=3)}
         ),
     },
 )
@@ -456,6 +483,19 @@ def test_a_budget_of_nothing_is_not_an_unlimited_one() -> None:
         budget = config.scheduling.default_user.budget
         assert (budget.HasField("cpu"), budget.HasField("memory")) == (True, False)
         assert dict(budget.accelerators) == {"gpu": 0}
+
+
+def test_what_variables_held_is_dumped_and_stays_itself_anywhere() -> None:
+    text = _LOCAL + (
+        "ssh: {identity_file: '$${odd}/${DIR}'}\n"
+        "bootstrap: {commands: ['echo ${A} $${B}'], environment: {A: '${VALUE}', B: '$${VALUE}'}}\n"
+    )
+    environment = {"VALUE": "${A} $${B} $", "DIR": "$HOME"}
+    config = parse_config(text, "c.yaml", folder=Path("/x"), environment=environment)
+    assert config.ssh.identity_file == "/x/${odd}/$HOME"
+    assert dict(config.bootstrap.environment) == {"A": "${A} $${B} $", "B": "${VALUE}"}
+    assert list(config.bootstrap.commands) == ["echo ${A} $${B}"]
+    assert parse_config(config_to_yaml(config), "again", environment={"A": "other"}) == config
 
 
 @settings(deadline=None)

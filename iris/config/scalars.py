@@ -2,8 +2,8 @@
 
 import os
 import re
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import TypeVar
@@ -12,7 +12,8 @@ import yaml
 
 from iris.config.errors import shown, suggestion
 from iris.config.quantities import format_duration, parse_cpu, parse_duration, parse_size
-from iris.config.schema import FieldSchema, Kind, enum_names
+from iris.config.schema import FieldSchema, Kind, Variables, enum_names
+from iris.config.variables import BadVariable, expand, variables_in
 from iris.config.yaml_nodes import describe
 from iris.model.errors import InvalidArgument
 from iris.model.resources import format_amount, format_bytes
@@ -34,49 +35,70 @@ class BadValue(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class PathBase:
-    """What paths in a configuration are completed with.
+class Surroundings:
+    """What texts in a configuration are completed with.
 
     Attributes:
         folder: Relative paths lie below it.
-        home: `~` and a leading `$HOME`; asked for only where it is written, because not every user
+        home: `~` and `$HOME` in paths; asked for only where it is written, because not every user
             has one.
+        environment: What `${NAME}` stands for, where it may be written.
     """
 
     folder: Path
     home: Callable[[], Path]
+    environment: Mapping[str, str] = field(default_factory=dict)
 
 
-def read_scalar(field: FieldSchema, node: yaml.Node, base: PathBase) -> Value:
+def read_scalar(field: FieldSchema, node: yaml.Node, surroundings: Surroundings) -> Value:
     """The value of a node. Raises BadValue."""
     if not isinstance(node, yaml.ScalarNode):
         raise _wrong_type(field, node)
+    if field.variables is Variables.REFUSED and (named := variables_in(node.value)):
+        raise BadValue(
+            f"${{{named[0]}}} is not replaced here; environment variables may stand in hosts, "
+            "users, paths, names of a cloud's or Slurm's things, and bootstrap.environment"
+        )
+    if field.kind is Kind.TEXT:
+        return _text(field, node, surroundings)
     if field.kind is Kind.PATH:
-        return _path(field, node, base)
+        return _path(field, node, surroundings)
     return _READERS[field.kind](field, node)
 
 
-def _text(field: FieldSchema, node: yaml.ScalarNode) -> str:
+def _text(field: FieldSchema, node: yaml.ScalarNode, surroundings: Surroundings) -> str:
     if node.tag != f"{_TAG}str":
         hint = "" if node.tag == f"{_TAG}null" else f'; write it in quotes: "{node.value}"'
         raise BadValue(f"expected text, found {describe(node)}{hint}")
-    if field.pattern is not None and not field.pattern.fullmatch(node.value):
-        raise BadValue(f"{shown(node.value)} does not match {field.pattern.pattern}")
-    return str(node.value)
+    text = str(node.value)
+    if field.variables is Variables.EXPANDED:
+        try:
+            text = expand(text, surroundings.environment)
+        except BadVariable as error:
+            raise BadValue(str(error)) from error
+    if field.pattern is not None and not field.pattern.fullmatch(text):
+        raise BadValue(f"{shown(text)} does not match {field.pattern.pattern}")
+    return text
 
 
-def _path(field: FieldSchema, node: yaml.ScalarNode, base: PathBase) -> str:
-    text = _text(field, node)
-    if not text:
-        return ""
-    if "\0" in text:
-        raise BadValue(f"{shown(text)} is not a path")
-    match = re.fullmatch(r"(?:~|\$HOME|\$\{HOME\})(?:/+(.*))?", text, re.DOTALL)
+def _path(field: FieldSchema, node: yaml.ScalarNode, surroundings: Surroundings) -> str:
     try:
-        path = base.home() / (match[1] or "") if match else base.folder / text
+        if "HOME" in variables_in(node.value):
+            home = {"HOME": str(surroundings.home())}
+            environment = {**surroundings.environment, **home}
+            surroundings = replace(surroundings, environment=environment)
+        text = _text(field, node, surroundings)
+        if not text:
+            return ""
+        if "\0" in text:
+            raise BadValue(f"{shown(text)} is not a path")
+        match = re.fullmatch(r"(?:~|\$HOME)(?:/+(.*))?", text, re.DOTALL)
+        home_or_folder = surroundings.home() if match else surroundings.folder
     except RuntimeError as error:
-        raise BadValue(f"{shown(text)} needs a home folder, and this user has none") from error
-    return os.path.normpath(path)
+        raise BadValue(
+            f"{shown(node.value)} needs a home folder, and this user has none"
+        ) from error
+    return os.path.normpath(home_or_folder / ((match[1] or "") if match else text))
 
 
 def _bool(field: FieldSchema, node: yaml.ScalarNode) -> bool:
@@ -131,7 +153,6 @@ def _enum(field: FieldSchema, node: yaml.ScalarNode) -> int:
 
 
 _READERS: dict[Kind, Callable[[FieldSchema, yaml.ScalarNode], Value]] = {
-    Kind.TEXT: _text,
     Kind.BOOL: _bool,
     Kind.INTEGER: _integer,
     Kind.NUMBER: _number,

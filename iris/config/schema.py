@@ -40,6 +40,20 @@ _UNIT_KINDS: dict[int, Kind] = {
 }
 
 
+class Variables(Enum):
+    """What `${NAME}` means in a text; see iris_proto/options.proto."""
+
+    REFUSED = "refused"
+    EXPANDED = "expanded"
+    KEPT = "kept"
+
+
+_VARIABLES: dict[int | None, Variables] = {
+    options_pb2.EXPANDED: Variables.EXPANDED,
+    options_pb2.KEPT: Variables.KEPT,
+}
+
+
 class Container(Enum):
     """How many values a field has."""
 
@@ -61,6 +75,9 @@ class FieldSchema:
         message: The message's type where kind is MESSAGE.
         tells_unset: Whether the message says if the field was set at all.
         oneof: The name of the oneof it belongs to; empty if to none.
+        merged_over: The key at the top whose value holds where this one says nothing; empty if
+            there is none.
+        partial: Whether it only completes others, so that nothing is required in it.
     """
 
     name: str
@@ -76,14 +93,21 @@ class FieldSchema:
     enum: EnumDescriptor | None
     oneof: str
     tells_unset: bool
+    variables: Variables
+    merged_over: str
+    partial: bool
 
 
 @dataclass(frozen=True, slots=True)
 class MessageSchema:
     """The keys of one mapping, in the order of the schema, and the oneofs of which exactly one
     member has to be named.
+
+    Attributes:
+        name: Of the message type, with its package.
     """
 
+    name: str
     fields: dict[str, FieldSchema]
     required_oneofs: dict[str, tuple[str, ...]]
 
@@ -92,6 +116,7 @@ class MessageSchema:
 def schema_of(message: Descriptor) -> MessageSchema:
     """The schema of a message type."""
     return MessageSchema(
+        name=message.full_name,
         fields={field.name: _field_schema(field) for field in message.fields},
         required_oneofs={
             oneof.name: tuple(field.name for field in oneof.fields)
@@ -129,6 +154,9 @@ def _field_schema(field: FieldDescriptor) -> FieldSchema:
         enum=value.enum_type if kind is Kind.ENUM else None,
         oneof=_oneof_name(field.containing_oneof),
         tells_unset=field.has_presence,
+        variables=_variables(kind, _option(field, options_pb2.variables)),
+        merged_over=_option(field, options_pb2.merged_over) or "",
+        partial=bool(_option(field, options_pb2.partial)),
     )
 
 
@@ -159,6 +187,11 @@ def _kind(field: FieldDescriptor, unit: int | None) -> Kind:
             raise TypeError(
                 f"{field.full_name}: the configuration loader does not know fields of this type"
             )
+
+
+def _variables(kind: Kind, option: int | None) -> Variables:
+    # Paths are of the machine that the file is read on.
+    return Variables.EXPANDED if kind is Kind.PATH else _VARIABLES.get(option, Variables.REFUSED)
 
 
 def _pattern(text: object) -> re.Pattern[str] | None:

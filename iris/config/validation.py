@@ -2,13 +2,15 @@
 
 import difflib
 from collections.abc import Callable
-from dataclasses import dataclass, field
 
 from iris_proto import config_pb2
 
-from iris.config.budget import budget_problems, has_local_groups
+from iris.config.budget import LOCAL, budget_problems, has_local_groups
+from iris.config.checks import Checks
+from iris.config.controller_rules import check_controller
 from iris.config.errors import Problem, suggestion
 from iris.config.loader import Loaded
+from iris.config.platform_rules import check_platforms
 from iris.config.quantities import format_duration
 from iris.model.fleet import (
     ATTRIBUTE_PREEMPTIBLE,
@@ -42,7 +44,7 @@ def validate(
     """What is wrong beyond single fields. `machine` is asked what there is only if a group lives on
     this machine.
     """
-    checks = _Checks(loaded)
+    checks = Checks(loaded)
     config = loaded.message
     for name, group in config.scale_groups.items():
         prefix = f"scale_groups.{name}"
@@ -53,44 +55,29 @@ def validate(
         checks, config.autoscaler, "autoscaler", "backoff_min", "backoff_max", strictly=False
     )
     _check_order(checks, config.worker, "worker", "heartbeat_interval", "lost_after", strictly=True)
-    if checks.may_weigh_groups() and has_local_groups(config):
+    check_controller(checks)
+    check_platforms(checks)
+    here = config.controller_vm.WhichOneof("kind") == LOCAL and has_local_groups(config)
+    if here and checks.may_weigh_groups():
         for path, message in budget_problems(config, machine()):
             checks.add(path, message)
     return tuple(checks.problems)
 
 
-@dataclass(slots=True)
-class _Checks:
-    loaded: Loaded[config_pb2.ClusterConfig]
-    problems: list[Problem] = field(default_factory=list)
-
-    def add(self, path: str, message: str, *compared: str) -> None:
-        """Notes a problem, unless one of the values that were compared could not even be read."""
-        if all(self.loaded.is_sound(other) for other in (path, *compared)):
-            self.problems.append(Problem(self.loaded.position(path), path, message))
-
-    def may_weigh_groups(self) -> bool:
-        """Whether all that decides about fitting into the machine was read; else a second error
-        would mislead.
-        """
-        weighed = ("scale_groups", "controller_vm.local.machine")
-        found = (*self.loaded.problems, *self.problems)
-        return not any(problem.path.startswith(weighed) for problem in found)
-
-    def guilty(self, *paths: str) -> str:
-        """The first of these that the text names."""
-        return next((path for path in paths if path in self.loaded.positions), paths[0])
-
-
-def _check_slices(checks: _Checks, group: config_pb2.ScaleGroupConfig, prefix: str) -> None:
+def _check_slices(checks: Checks, group: config_pb2.ScaleGroupConfig, prefix: str) -> None:
     low, high = f"{prefix}.min_slices", f"{prefix}.max_slices"
+    default = "" if checks.is_named(high) else " (its default)"
+    most = f"max_slices is {group.max_slices}{default}"
     if group.min_slices > group.max_slices:
-        default = "" if high in checks.loaded.positions else " (its default)"
-        message = f"min_slices is {group.min_slices}, but max_slices is {group.max_slices}{default}"
+        message = f"min_slices is {group.min_slices}, but {most}"
         checks.add(checks.guilty(low, high), message, low, high)
+    buffer = f"{prefix}.buffer_slices"
+    if group.buffer_slices > group.max_slices:
+        message = f"buffer_slices is {group.buffer_slices}, but {most}"
+        checks.add(checks.guilty(buffer, high), message, buffer, high)
 
 
-def _check_accelerator(checks: _Checks, group: config_pb2.ScaleGroupConfig, prefix: str) -> None:
+def _check_accelerator(checks: Checks, group: config_pb2.ScaleGroupConfig, prefix: str) -> None:
     kind, variant = f"{prefix}.accelerator_type", f"{prefix}.accelerator_variant"
     count = f"{prefix}.accelerator_count"
     match group.accelerator_type:
@@ -129,7 +116,7 @@ def _nearest_tpu(group: config_pb2.ScaleGroupConfig) -> str:
     return f"known are {', '.join(TPU_VARIANTS)}"
 
 
-def _check_topology(checks: _Checks, group: config_pb2.ScaleGroupConfig, prefix: str) -> None:
+def _check_topology(checks: Checks, group: config_pb2.ScaleGroupConfig, prefix: str) -> None:
     topology = tpu_topology(group.accelerator_variant)
     said = (
         ("vms_per_slice", group.vms_per_slice, topology.vms, "VMs in a slice"),
@@ -141,7 +128,7 @@ def _check_topology(checks: _Checks, group: config_pb2.ScaleGroupConfig, prefix:
             checks.add(f"{prefix}.{key}", message)
 
 
-def _check_attributes(checks: _Checks, group: config_pb2.ScaleGroupConfig, prefix: str) -> None:
+def _check_attributes(checks: Checks, group: config_pb2.ScaleGroupConfig, prefix: str) -> None:
     for name in group.attributes:
         if name in _OWN_ATTRIBUTES:
             checks.add(
@@ -158,7 +145,7 @@ def _check_attributes(checks: _Checks, group: config_pb2.ScaleGroupConfig, prefi
 
 
 def _check_order(
-    checks: _Checks,
+    checks: Checks,
     section: config_pb2.AutoscalerConfig | config_pb2.WorkerConfig,
     prefix: str,
     small: str,

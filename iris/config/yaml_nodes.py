@@ -9,8 +9,8 @@ from iris.config.errors import ConfigError, Position, Problem
 
 # A configuration is written by people; anything larger is some other file.
 MAX_TEXT_BYTES = 1 << 20
-_MERGE_TAG = "tag:yaml.org,2002:merge"
-_STRING_TAG = "tag:yaml.org,2002:str"
+MERGE_TAG = "tag:yaml.org,2002:merge"
+STRING_TAG = "tag:yaml.org,2002:str"
 _NULL_TAG = "tag:yaml.org,2002:null"
 
 
@@ -77,7 +77,7 @@ def describe(node: yaml.Node) -> str:
             return "a list"
         case _ if is_null(node):
             return "nothing"
-        case _ if node.tag == _STRING_TAG:
+        case _ if node.tag == STRING_TAG:
             return repr(node.value)
         case _:
             return str(node.value)
@@ -105,7 +105,7 @@ def _collect(
     merged: list[yaml.Node] = []
     for key, value in node.value:
         at = position_of(key, source)
-        if key.tag == _MERGE_TAG:
+        if key.tag == MERGE_TAG:
             merged.append(value)
         elif not isinstance(key, yaml.ScalarNode):
             result.problems.append((at, "a key has to be a plain name"))

@@ -59,10 +59,13 @@ class ScaleGroup:
     """A kind of slice that can be bought.
 
     Attributes:
-        platform: Who sells it: "local", ...
+        platform: Who sells it, by the name of its provider: "local", "manual", "tpu" or "slurm".
         vm: What one VM has, for tasks.
         attributes: Of every worker; the per-slice and per-VM ones come on top.
         priority: Lower is tried first.
+        buffer_slices: Slices that are kept ready beyond what is in use, within max_slices.
+        zones: Where its slices may be bought; empty where its platform knows no zones.
+        runtime_version: Software of a TPU VM, as Cloud TPU names it; empty: the platform's choice.
     """
 
     name: str
@@ -76,6 +79,9 @@ class ScaleGroup:
     accelerator_variant: str = ""
     preemptible: bool = False
     attributes: tuple[tuple[str, str], ...] = field(default=())
+    buffer_slices: int = 0
+    zones: tuple[str, ...] = ()
+    runtime_version: str = ""
 
     @property
     def is_tpu(self) -> bool:
