@@ -2,6 +2,8 @@
 
 import json
 import os
+import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,6 +14,8 @@ import pytest
 from absl import flags
 
 from iris.testing.leaks import LeakCheck
+from tests.bugs.numbered import BUGS
+from tests.bugs.put_back import folder_for
 
 CONFIG = flags.DEFINE_string("smoke_config", None, "The configuration of the flow's cluster.")
 BUNDLE = flags.DEFINE_string("bundle", None, "The workspace bundle.")
@@ -25,16 +29,17 @@ def smoke_argv(report_dir: Path, *more: str, config: str | None = None) -> list[
     ]
 
 
-def smoke_environment() -> dict[str, str]:
+def smoke_environment(*first: Path) -> dict[str, str]:
     # Not the test's own XML_OUTPUT_FILE or TEST_TARGET: this run is no test of Bazel's.
-    return {"PYTHONPATH": os.pathsep.join(sys.path), "PATH": os.defpath}
+    return {"PYTHONPATH": os.pathsep.join([*map(str, first), *sys.path]), "PATH": os.defpath}
 
 
-def run_smoke(report_dir: Path, *more: str) -> tuple[int, dict[str, Any]]:
+def run_smoke(report_dir: Path, *more: str, bug: str = "") -> tuple[int, dict[str, Any]]:
     argv = smoke_argv(report_dir, *more)
+    first = [folder_for(report_dir / "bug", bug)] if bug else []
     with LeakCheck():
         done = subprocess.run(
-            argv, env=smoke_environment(), capture_output=True, text=True, timeout=55
+            argv, env=smoke_environment(*first), capture_output=True, text=True, timeout=55
         )
     print(done.stdout, done.stderr)
     return done.returncode, json.loads((report_dir / "report.json").read_text())
@@ -57,6 +62,17 @@ def test_a_case_beyond_its_own_deadline_is_named(tmp_path: Path) -> None:
     code, report = run_smoke(tmp_path, "--case_timeout=0.1", "--cases=cancel-stubborn-tree")
     assert code == 1
     assert verdicts(report)["cancel-stubborn-tree"] == "timeout"
+    assert verdicts(report)["teardown-leaves-nothing"] == "passed"
+
+
+@pytest.mark.parametrize("seconds", [0.3, 0.6])
+def test_a_case_that_ends_while_the_controller_is_down_or_comes_up_leaves_nothing(
+    tmp_path: Path, seconds: float
+) -> None:
+    # Wherever that is on this machine: between them they are over before, during and after.
+    code, report = run_smoke(tmp_path, f"--case_timeout={seconds}", "--cases=controller-killed")
+    assert code == 1
+    assert verdicts(report)["controller-killed"] == "timeout"
     assert verdicts(report)["teardown-leaves-nothing"] == "passed"
 
 
@@ -92,11 +108,49 @@ def test_an_interruption_is_reported_and_cleaned_up_after(tmp_path: Path) -> Non
     assert verdicts(report)["teardown-leaves-nothing"] == "passed"
 
 
+@pytest.mark.parametrize("name", BUGS)
+def test_an_old_bug_that_is_put_back_turns_the_case_that_is_meant_for_it_red(
+    tmp_path: Path, name: str
+) -> None:
+    bug = BUGS[name]
+    # What goes back has to have been bought.
+    chosen = "hello,three-at-once,gang-of-four,slices-go-back"
+    if bug.case not in (*chosen.split(","), "teardown-leaves-nothing"):
+        chosen = bug.case
+    code, report = run_smoke(tmp_path, "--case_timeout=6", f"--cases={chosen}", bug=name)
+    assert code == 1
+    red = [case for case, verdict in verdicts(report).items() if verdict != "passed"]
+    assert bug.case in red, bug.what
+    # The others run on the same bug, and say nothing of it.
+    assert set(red) <= {bug.case, "teardown-leaves-nothing"}
+
+
+def test_a_cluster_that_is_kept_can_be_looked_into_and_one_that_passed_is_not(
+    tmp_path: Path,
+) -> None:
+    flags_ = ("--keep_on_failure", "--cases=hello")
+    code, report = run_smoke(tmp_path / "good", *flags_)
+    assert (code, report["kept"]) == (0, "")
+    argv = smoke_argv(tmp_path / "bad", "--python=/nonexistent/python3", *flags_)
+    with LeakCheck():
+        done = subprocess.run(
+            argv, env=smoke_environment(), capture_output=True, text=True, timeout=55
+        )
+        assert done.returncode == 1
+        kept = json.loads((tmp_path / "bad" / "report.json").read_text())["kept"]
+        said = re.search(r"serves at (\S+), .* its log in (\S+); end it with: kill (\d+)", kept)
+        assert said is not None
+        os.kill(int(said[3]), 0)
+        assert Path(said[2]).is_file()
+        os.kill(int(said[3]), signal.SIGTERM)
+    shutil.rmtree(Path(said[2]).parent)
+
+
 @pytest.mark.parametrize(
     ("flags_", "message"),
     [
         (["--cases=nonsense"], "No smoke case is called nonsense"),
-        (["--address=127.0.0.1:1"], "exactly one of --config and --address"),
+        (["--address=127.0.0.1:1"], "exactly one of --config (or --local) and --address"),
         (["surplus"], "unexpected arguments"),
     ],
 )

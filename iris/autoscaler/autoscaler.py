@@ -5,6 +5,8 @@ until the fleet has news, a slice has changed, a call has ended, or the plan its
 Every call runs in a task of its own, so that nothing waits for a platform; all tasks belong to one
 group, and an exception that nobody expected ends all of them and is told (`wait_failed`).
 
+What has to outlive the process (`memory`) is saved by a task of its own, whenever it has changed.
+
 Whatever a platform raises is taken for a failed boot, a failed listing or a slice that could not be
 ended yet, and tried again after a rest: platforms are other people's code.
 """
@@ -15,7 +17,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from iris.autoscaler.calls import PlatformCalls
+from iris.autoscaler.calls import GroupCalls
 from iris.autoscaler.decision_log import DecisionLog
 from iris.autoscaler.demand import (
     Demand,
@@ -27,10 +29,13 @@ from iris.autoscaler.demand import (
     ScalingReport,
 )
 from iris.autoscaler.fit import fitting
-from iris.autoscaler.groups import Exhausted, after_failed_boot
+from iris.autoscaler.groups import reason_of_exhaustion
+from iris.autoscaler.keeper import Keeper
+from iris.autoscaler.memory import ScalingMemory
+from iris.autoscaler.pace import pause_after_plan
 from iris.autoscaler.plan import NO_PACKING, Plan, plan
 from iris.autoscaler.settings import AutoscalerSettings
-from iris.autoscaler.slices import ManagedGroup, ManagedSlice
+from iris.autoscaler.slices import GIVE_UP, ManagedGroup, ManagedSlice
 from iris.host.clock import Clock
 from iris.host.ids import IdSource
 from iris.model.errors import DeadlineExceeded, FailedPrecondition, IrisError, ResourceExhausted
@@ -41,11 +46,14 @@ from iris.platforms.protocols import VmGroupProtocol, VmManagerProtocol
 _LOG = logging.getLogger(__name__)
 # Names one request for a slice, for platforms that would otherwise buy twice when it is repeated.
 TAG_REQUEST = "iris-request"
-_GIVE_UP = (ScalingReason.BOOT_FAILED, ScalingReason.SLICE_LOST)
 
 
 class Autoscaler:
-    """See CapacityPlanner. Belongs to one event loop; whoever starts it awaits `stop`."""
+    """See CapacityPlanner. Belongs to one event loop; whoever starts it awaits `stop`.
+
+    Args:
+        memory: Where back-off, health and the like are kept; None: nowhere.
+    """
 
     def __init__(
         self,
@@ -54,16 +62,19 @@ class Autoscaler:
         *,
         clock: Clock,
         ids: IdSource,
+        memory: ScalingMemory | None = None,
     ) -> None:
         self._settings = settings
         self._clock = clock
         self._ids = ids
         self._groups = {
-            manager.scale_group.name: ManagedGroup(
-                manager, PlatformCalls(clock, settings.call_timeout, settings.max_parallel_calls)
-            )
-            for manager in managers
+            manager.scale_group.name: ManagedGroup(manager, settings) for manager in managers
         }
+        self._calls = {
+            name: GroupCalls(clock, settings.call_timeout, settings.max_parallel_calls)
+            for name in self._groups
+        }
+        self._keeper = Keeper(self._groups, memory, clock=clock, retry=settings.backoff_min)
         self._view = FleetView()
         self._decisions = DecisionLog()
         self._outlook: Mapping[JobId, PendingReason] = {}
@@ -99,6 +110,7 @@ class Autoscaler:
         if self._main is not None:
             self._main.cancel()
             await asyncio.gather(self._main, return_exceptions=True)
+            await self._keeper.save()
 
     async def wait_failed(self) -> BaseException:
         """See CapacityPlanner."""
@@ -137,6 +149,8 @@ class Autoscaler:
 
     async def _run(self) -> None:
         async with self._tasks:
+            await self._keeper.recall()
+            self._tasks.create_task(self._keeper.run(), name="autoscaler memory")
             listings = [self._spawn_listing(group) for group in self._groups.values()]
             for first_answer in listings:
                 await first_answer.wait()
@@ -145,6 +159,9 @@ class Autoscaler:
                 self._wake.clear()
                 until = self._turn()
                 self._publish()
+                slices = sum(len(group.slices) for group in self._groups.values())
+                if pause := pause_after_plan(slices):
+                    await self._clock.sleep(pause)
                 await self._sleep(until)
 
     def _turn(self) -> datetime | None:
@@ -156,21 +173,23 @@ class Autoscaler:
         made = plan(self._view, states, self._settings, now, self._packing)
         for name, backoff in made.backoffs.items():
             self._groups[name].backoff = backoff
-        self._begin(made)
+        for name, exhausted in made.exhausted.items():
+            self._groups[name].exhausted = exhausted
+        self._begin(made, now)
         self._outlook, self._packing = made.outlook, made.packing
+        self._keeper.look()
         return made.wake_at
 
-    def _begin(self, made: Plan) -> None:
+    def _begin(self, made: Plan, now: datetime) -> None:
         for one in made.decisions:
             if one.action is ScalingAction.SCALE_UP:
                 group = self._groups[one.scale_group]
-                group.creating += 1
-                self._tasks.create_task(self._create(group, one), name=f"create {group.name}")
+                creation = self._create(group, one, finds_out=group.ask(now))
+                self._tasks.create_task(creation, name=f"create {group.name}")
             elif one.action is ScalingAction.SCALE_DOWN:
                 assert one.slice_id is not None
                 group = self._groups[one.scale_group]
-                managed = group.slices[one.slice_id]
-                managed.leaving = True
+                managed = group.let_go(one.slice_id, one.reason, now)
                 self._tasks.create_task(
                     self._let_go(group, managed, one), name=f"end {one.slice_id}"
                 )
@@ -202,12 +221,22 @@ class Autoscaler:
 
     # --- slices that come -----------------------------------------------------------------------
 
-    async def _create(self, group: ManagedGroup, decision: ScalingDecision) -> None:
+    async def _create(
+        self, group: ManagedGroup, decision: ScalingDecision, *, finds_out: bool
+    ) -> None:
         """Buys one slice."""
         tags = dict(self._settings.tags) | {TAG_REQUEST: self._ids.fresh("request")}
         what = f"Creating a slice of {group.name}"
+
+        async def ask() -> VmGroupProtocol:
+            if group.exhausted is not None and not finds_out:
+                # Another was refused while this one waited for its turn.
+                group.unasked(self._clock.now())
+                raise ResourceExhausted(group.exhausted.problem)
+            return await group.manager.create_vm_group(tags)
+
         try:
-            bought = await group.calls.run(what, lambda: group.manager.create_vm_group(tags))
+            bought = await self._calls[group.name].asking.run(what, ask)
         except ResourceExhausted as error:
             self._exhausted(group, error, decision)
         except IrisError as error:
@@ -218,6 +247,7 @@ class Autoscaler:
                 # created.
                 await self._find_strays(group)
         else:
+            group.granted(finds_out=finds_out)
             self._adopt(group, bought)
             now = self._clock.now()
             self._decisions.add(replace(decision, at=now, slice_id=bought.slice_id))
@@ -227,15 +257,14 @@ class Autoscaler:
     def _exhausted(
         self, group: ManagedGroup, error: ResourceExhausted, decision: ScalingDecision
     ) -> None:
-        now = self._clock.now()
-        group.exhausted = Exhausted(error.problem, now + self._settings.interval)
+        group.refused(error.problem, self._clock.now())
         if decision.job_id is None:
             # Where there is demand, the next plan holds it, and says so.
-            self._note(group, ScalingReason.MACHINE_BUDGET, error.problem, decision)
+            reason = reason_of_exhaustion(group.manager.scale_group)
+            self._note(group, reason, error.problem, decision)
 
     def _boot_failed(self, group: ManagedGroup, problem: str, decision: ScalingDecision) -> None:
-        now = self._clock.now()
-        group.backoff = after_failed_boot(group.backoff, problem, now, self._settings)
+        group.request_failed(problem, self._clock.now())
         self._note(group, ScalingReason.BOOT_FAILED, problem, decision)
 
     def _note(
@@ -254,10 +283,12 @@ class Autoscaler:
 
     def _adopt(self, group: ManagedGroup, vm_group: VmGroupProtocol) -> None:
         """Looks after a slice from now on."""
-        if vm_group.slice_id in group.slices:
+        if vm_group.scale_group != group.name:
+            _LOG.error("%s is no slice of %s: it is left alone", vm_group.slice_id, group.name)
             return
-        managed = ManagedSlice(vm_group, incomplete_since=self._clock.now())
-        group.slices[vm_group.slice_id] = managed
+        managed = group.adopt(vm_group, self._clock.now())
+        if managed is None:
+            return
         managed.watcher = self._tasks.create_task(
             self._watch(vm_group), name=f"watch {vm_group.slice_id}"
         )
@@ -278,7 +309,10 @@ class Autoscaler:
         rest = self._settings.backoff_min
         while True:
             problem = await self._adopt_existing(group)
-            group.unlisted = f"its slices could not be listed: {problem}" if problem else ""
+            if problem:
+                group.unlisted = f"its slices could not be listed: {problem}"
+            else:
+                group.listed()
             answered.set()
             self._wake.set()
             if not problem:
@@ -300,7 +334,8 @@ class Autoscaler:
         """Adopts what the platform says there is; what went wrong, if anything did."""
         what = f"Listing the slices of {group.name}"
         try:
-            found = await group.calls.run(what, group.manager.discover_vm_groups)
+            calls = self._calls[group.name].others
+            found = await calls.run(what, group.manager.discover_vm_groups)
         except IrisError as error:
             _LOG.warning("%s failed: %s", what, error)
             return str(error)
@@ -316,24 +351,25 @@ class Autoscaler:
         """Gives one slice back, or clears away what is left of it."""
         assert self._fleet is not None
         slice_id = managed.vm_group.slice_id
-        given_up = decision.reason in _GIVE_UP
+        given_up = decision.reason in GIVE_UP
         if not given_up and not await self._fleet.drain_slice(slice_id):
             managed.leaving, managed.keep = False, True
             self._wake.set()
             return
         self._decisions.add(replace(decision, at=self._clock.now()))
+        frees_room = managed.frees_room
         if given_up:
             # Its attempts are lost already: they need not wait for the platform.
             await self._fleet.slice_gone(slice_id, decision.summary)
         await self._terminate(group, managed)
         if not given_up:
             await self._fleet.slice_gone(slice_id, decision.summary)
-        del group.slices[slice_id]
+        group.forget(slice_id)
         if managed.watcher is not None:
             managed.watcher.cancel()
-        for other in self._groups.values():
-            # What it had may be what they lack.
-            other.exhausted = None
+        if frees_room:
+            for other in self._groups.values():
+                other.room_came(self._clock.now())
         self._wake.set()
 
     async def _terminate(self, group: ManagedGroup, managed: ManagedSlice) -> None:
@@ -343,7 +379,7 @@ class Autoscaler:
         while True:
             self._wake.set()
             try:
-                await group.calls.run(what, managed.vm_group.terminate)
+                await self._calls[group.name].others.run(what, managed.vm_group.terminate)
             except IrisError as error:
                 _LOG.warning("%s failed: %s", what, error)
                 managed.problem = f"it could not be ended: {error}"

@@ -3,105 +3,25 @@ by hand.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from dataclasses import replace
 
 import pytest
 
 from iris.autoscaler.autoscaler import TAG_REQUEST, Autoscaler
-from iris.autoscaler.demand import (
-    Demand,
-    FleetView,
-    ScalingAction,
-    ScalingDecision,
-    ScalingReason,
-    ScalingReport,
-    SliceOccupancy,
-)
+from iris.autoscaler.demand import Demand, ScalingAction, ScalingReason, SliceOccupancy
 from iris.autoscaler.scaling_cases import SETTINGS, cpu_group, demand, tpu_group
+from iris.autoscaler.scene_fixture import Scene, until
 from iris.model.errors import FailedPrecondition, ResourceExhausted, Unavailable
-from iris.model.fleet import ScaleGroup, VmState
-from iris.model.ids import JobId, SliceId
+from iris.model.fleet import VmState
+from iris.model.ids import JobId
 from iris.model.pending import PendingCode
 from iris.model.resources import Resources
-from iris.testing.clock import FakeClock, settle
-from iris.testing.ids import CountedIds
-from iris.testing.platform_fakes import FakeVmGroup, FakeVmManager
+from iris.testing.clock import settle
+from iris.testing.platform_fakes import FakeVmGroup
 
 IDLE_TIMEOUT = SETTINGS.idle_timeout.total_seconds()
 CALL_TIMEOUT = SETTINGS.call_timeout.total_seconds()
-
-
-class RecordingFleet:
-    """A fleet that says yes to everything, and remembers the order of things."""
-
-    def __init__(self) -> None:
-        self.log: list[str] = []
-        self.working: set[str] = set()
-        self.reports: list[ScalingReport] = []
-        self.broken: Exception | None = None
-
-    async def drain_slice(self, slice_id: SliceId) -> bool:
-        self.log.append(f"drain {slice_id}")
-        return slice_id not in self.working
-
-    async def slice_gone(self, slice_id: SliceId, reason: str) -> None:
-        self.log.append(f"gone {slice_id}")
-
-    def scaling_changed(self, report: ScalingReport) -> None:
-        if self.broken:
-            raise self.broken
-        self.reports.append(report)
-
-
-class Scene:
-    """An autoscaler with its surroundings."""
-
-    def __init__(self) -> None:
-        self.clock = FakeClock()
-        self.ids = CountedIds()
-        self.fleet = RecordingFleet()
-        self.settings = SETTINGS
-        self.managers: dict[str, FakeVmManager] = {}
-        self.autoscaler: Autoscaler | None = None
-
-    def platform(self, group: ScaleGroup) -> FakeVmManager:
-        made = FakeVmManager(group, clock=self.clock, ids=self.ids)
-        self.managers[group.name] = made
-        return made
-
-    async def start(self) -> Autoscaler:
-        self.autoscaler = Autoscaler(
-            list(self.managers.values()), self.settings, clock=self.clock, ids=self.ids
-        )
-        await self.autoscaler.start(self.fleet)
-        return self.autoscaler
-
-    async def observe(self, *demands: Demand, **seen: SliceOccupancy) -> None:
-        """Shows a view (slices by name, `_` for `-`) and lets everything happen that it leads to."""
-        assert self.autoscaler is not None
-        slices = {SliceId(name.replace("_", "-")): one for name, one in seen.items()}
-        self.autoscaler.observe(FleetView(demands, slices))
-        await settle()
-
-    async def complete(self, *demands: Demand) -> None:
-        """Shows a view in which all slices have all their workers, idle as of now."""
-        seen = {}
-        for manager in self.managers.values():
-            for one in manager.slices.values():
-                if not one.status().is_gone:
-                    one.set_state(VmState.READY)
-                    size = manager.scale_group.vms_per_slice
-                    seen[one.slice_id.replace("-", "_")] = SliceOccupancy(size, 0, self.clock.now())
-        await self.observe(*demands, **seen)
-
-    @property
-    def report(self) -> ScalingReport:
-        """The latest one that the fleet was told."""
-        return self.fleet.reports[-1]
-
-    def decisions(self, action: ScalingAction | None = None) -> list[ScalingDecision]:
-        return [one for one in self.report.decisions if action in (None, one.action)]
 
 
 @pytest.fixture
@@ -110,15 +30,6 @@ async def scene() -> AsyncIterator[Scene]:
     yield made
     if made.autoscaler is not None:
         await made.autoscaler.stop()
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    """Lets tasks run until it holds; everything here happens without time passing."""
-    for _ in range(500):
-        if condition():
-            return
-        await asyncio.sleep(0)
-    raise AssertionError("it did not come about")
 
 
 async def test_demand_buys_and_idleness_gives_back(scene: Scene) -> None:
@@ -184,6 +95,22 @@ async def test_it_sleeps_no_longer_than_until_the_plan_would_change(scene: Scene
     assert [one.reason for one in scene.decisions(ScalingAction.SCALE_DOWN)] == [
         ScalingReason.BOOT_FAILED
     ]
+
+
+async def test_news_of_many_slices_is_gathered(scene: Scene) -> None:
+    scene.settings = replace(SETTINGS, max_parallel_calls=1_000)
+    cpu = scene.platform(cpu_group(cores=1, most=400))
+    await scene.start()
+    await scene.observe(demand(tasks=400))
+    assert len(cpu.bought) == 400
+    await scene.clock.advance(1.0)
+    before = len(scene.fleet.reports)
+    for one in cpu.bought:
+        one.set_state(VmState.BOOTING)
+        await settle(2)
+    assert len(scene.fleet.reports) - before <= 1
+    await scene.clock.advance(1.0)
+    assert {one.state for one in scene.report.groups[0].slices} == {VmState.BOOTING}
 
 
 class TestSlowPlatforms:
@@ -270,7 +197,11 @@ class TestFailures:
             await scene.clock.advance(1)
         assert len(cpu.bought) == 1
         await scene.complete()
-        assert scene.report.groups[0].problem == ""
+        # One that came up halves the row, and the next ends it.
+        assert scene.report.groups[0].problem == "no stock"
+        await scene.observe(demand(tasks=8), cpu_1=SliceOccupancy(1, 1, None))
+        await scene.complete()
+        assert "3 failed to boot" in scene.report.groups[0].problem
 
     async def test_an_exception_nobody_thought_of_is_a_failed_call(self, scene: Scene) -> None:
         cpu = scene.platform(cpu_group())
@@ -313,6 +244,21 @@ class TestFailures:
         assert list(tpu.slices) == ["tpu-2"]
         lost = [one for one in scene.decisions() if one.reason is ScalingReason.SLICE_LOST]
         assert "maintenance" in lost[0].summary
+
+    async def test_after_a_slice_was_taken_back_while_it_booted_one_is_tried(
+        self, scene: Scene
+    ) -> None:
+        cpu = scene.platform(cpu_group(cores=1))
+        await scene.start()
+        await scene.observe(demand(tasks=3))
+        for one in tuple(cpu.slices.values()):
+            one.set_state(VmState.PREEMPTED)
+        await scene.observe(demand(tasks=3))
+        assert len(cpu.bought) == 3
+        await scene.clock.advance(SETTINGS.interval.total_seconds())
+        # One found out that there is capacity again, and the others followed.
+        assert len(cpu.slices) == 3
+        assert len(cpu.bought) == 6
 
     async def test_what_cannot_be_ended_is_tried_until_it_can(self, scene: Scene) -> None:
         cpu = scene.platform(cpu_group(most=1))
@@ -366,7 +312,7 @@ class TestQuota:
         await scene.observe(demand(tasks=2))
         assert (len(cpu.bought), len(cpu.tags)) == (1, 2)
         held = scene.decisions(ScalingAction.HOLD)
-        assert [one.reason for one in held] == [ScalingReason.MACHINE_BUDGET]
+        assert [one.reason for one in held] == [ScalingReason.QUOTA]
         assert "1 of 1 cores in use" in held[0].summary
         await scene.observe(demand(tasks=2))
         assert len(cpu.tags) == 2
@@ -403,7 +349,7 @@ class TestQuota:
         cpu.create_errors = [ResourceExhausted("quota")]
         await scene.start()
         await settle()
-        assert scene.decisions()[0].reason is ScalingReason.MACHINE_BUDGET
+        assert scene.decisions()[0].reason is ScalingReason.QUOTA
         await scene.clock.advance(SETTINGS.interval.total_seconds())
         assert len(cpu.bought) == 1
 

@@ -48,3 +48,13 @@ class PlatformCalls:
                 for one in (task, timer):
                     one.cancel()
                 await asyncio.gather(task, timer, return_exceptions=True)
+
+
+class GroupCalls:
+    """Of one scale group. Requests for slices have slots of their own: after a wave of losses they
+    need not wait until all remains are cleared away.
+    """
+
+    def __init__(self, clock: Clock, timeout: timedelta, limit: int) -> None:
+        self.asking = PlatformCalls(clock, timeout, limit)
+        self.others = PlatformCalls(clock, timeout, limit)

@@ -28,6 +28,7 @@ class Room:
         free: By VM.
         seen: So many of its VMs have a worker. What is free there the scheduler has seen, and has
             left: it is of use only to a gang, which may have lacked the others.
+        in_use: Something runs or is packed there, or it is closed.
         number: Its place in its Capacity.
     """
 
@@ -35,6 +36,7 @@ class Room:
     slice_id: SliceId | None
     free: list[Resources]
     seen: int = 0
+    in_use: bool = False
     number: int = 0
 
     @classmethod
@@ -47,9 +49,10 @@ class Room:
         """What a slice that exists has to offer."""
         free = [group.vm] * group.vms_per_slice
         seen = min(occupancy.workers, group.vms_per_slice)
-        if occupancy.attempts or occupancy.closed:
+        in_use = bool(occupancy.attempts or occupancy.closed)
+        if in_use:
             free[:seen] = [_NOTHING] * seen
-        return cls(slice_id, slice_id, free, seen)
+        return cls(slice_id, slice_id, free, seen, in_use)
 
     def places(self, fit: Fit, limit: int) -> list[tuple[int, int]]:
         """(VM, how many tasks it takes), at most `limit` in all."""
@@ -119,6 +122,7 @@ class Capacity:
         """Takes places of which the room has said that it has them."""
         for vm, copies in places:
             room.free[vm] -= fit.demand.resources * copies
+            room.in_use = True
         if places and self._tree:
             self._refresh(room)
 

@@ -89,6 +89,15 @@ class ScalingReason(Enum):
     BACKING_OFF = "resting after failed boots"
     NOTHING_FITS = "no scale group fits"
     MACHINE_BUDGET = "the machine's budget is used up"
+    QUOTA = "the platform's quota is used up"
+    CHURN = "a preferred group's slices fail or are soon lost"
+    RATE_LIMIT = "at the launch rate"
+    BUFFER = "fewer spare slices than buffer_slices"
+
+    @property
+    def is_for_demand(self) -> bool:
+        """Whether a slice is bought because tasks wait."""
+        return self in (ScalingReason.DEMAND, ScalingReason.CHURN)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,8 @@ rests after failed boots.
 from dataclasses import dataclass
 from datetime import datetime
 
+from iris.autoscaler.demand import ScalingReason
+from iris.autoscaler.pace import NO_PACE, Pace
 from iris.autoscaler.settings import AutoscalerSettings
 from iris.model.fleet import ScaleGroup, Slice
 
@@ -16,8 +18,9 @@ _MOST_DOUBLINGS = 30
 class Backoff:
     """Failed boots in a row, and until when the group rests because of them.
 
-    Only a slice that came up completely ends the row: that a platform accepts a request says
-    nothing yet.
+    Only slices that came up completely end the row: that a platform accepts a request says nothing
+    yet. Each halves it: a group in which every other slice fails would else begin with the shortest
+    rest each time.
     """
 
     failures: int = 0
@@ -45,12 +48,26 @@ def after_failed_boot(
     return Backoff(backoff.failures + 1, until, problem)
 
 
+def after_boot(backoff: Backoff) -> Backoff:
+    """Once a slice came up completely."""
+    failures = backoff.failures // 2
+    return Backoff(failures, None, backoff.problem) if failures else NO_BACKOFF
+
+
 @dataclass(frozen=True, slots=True)
 class Exhausted:
-    """The platform had nothing to give (quota, budget); it is asked again at `retry_at`."""
+    """The platform had nothing to give (quota, budget). From `retry_at` on it is asked for one slice
+    at a time, until it gives one.
+    """
 
     problem: str
     retry_at: datetime
+
+
+def reason_of_exhaustion(group: ScaleGroup) -> ScalingReason:
+    """What is used up: this machine's budget, or a quota of the cloud."""
+    is_local = group.platform == "local"
+    return ScalingReason.MACHINE_BUDGET if is_local else ScalingReason.QUOTA
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,9 +94,12 @@ class GroupState:
 
     Attributes:
         creating: Slices that were asked for and have no name yet.
-        leaving: Slices that are being given back but still exist.
+        leaving: Slices that are being given back but still exist. What is only cleared away, because
+            it was lost, is not counted: it is no capacity, and costs nothing.
         unlisted: Why the platform has not yet said which slices there are from before; until it
             has, nothing is bought.
+        churn: Why other groups are preferred to this one (see Health).
+        pace: How fast it was asked for slices.
     """
 
     group: ScaleGroup
@@ -89,12 +109,15 @@ class GroupState:
     backoff: Backoff = NO_BACKOFF
     exhausted: Exhausted | None = None
     unlisted: str = ""
+    churn: str = ""
+    pace: Pace = NO_PACE
 
     def headroom(self, exist: int, coming: int, now: datetime) -> int:
         """How many more slices may be bought now, when so many exist and so many of them are on
-        their way.
+        their way. (What its pace allows is for Supply to say.)
 
-        After a failed boot one slice at a time is tried, until one came up.
+        After a failed boot one slice at a time is tried, until enough came up; after a refusal one
+        request at a time, until one is granted.
         """
         closed = (
             self.unlisted
@@ -104,4 +127,14 @@ class GroupState:
         if closed:
             return 0
         most = self.group.max_slices - exist - self.leaving
-        return max(0, min(most, 1 - coming) if self.backoff.failures else most)
+        if self.backoff.failures:
+            most = min(most, 1 - coming)
+        if self.exhausted is not None:
+            # Requests that are under way, this plan's included.
+            most = min(most, 1 - (exist - len(self.slices)))
+        return max(0, most)
+
+    @property
+    def is_trying(self) -> bool:
+        """Whether one slice at a time is tried."""
+        return self.backoff.failures > 0 or self.exhausted is not None

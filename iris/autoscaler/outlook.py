@@ -8,19 +8,30 @@ from datetime import datetime
 
 from iris.autoscaler.demand import Demand, ScalingReason
 from iris.autoscaler.fit import Fit, needed_by
-from iris.autoscaler.groups import GroupState
+from iris.autoscaler.groups import reason_of_exhaustion
+from iris.autoscaler.supply import Supply
 from iris.model.pending import PendingCode, PendingReason
 
 # What passes by itself, and soonest, is told first.
-_ORDER = (ScalingReason.BACKING_OFF, ScalingReason.MACHINE_BUDGET, ScalingReason.AT_MAX_SLICES)
+_ORDER = (
+    ScalingReason.RATE_LIMIT,
+    ScalingReason.BACKING_OFF,
+    ScalingReason.MACHINE_BUDGET,
+    ScalingReason.QUOTA,
+    ScalingReason.AT_MAX_SLICES,
+)
 _CODES = {
+    ScalingReason.RATE_LIMIT: PendingCode.CAPACITY_LIMIT,
     ScalingReason.BACKING_OFF: PendingCode.GROUP_BACKOFF,
     ScalingReason.MACHINE_BUDGET: PendingCode.CAPACITY_LIMIT,
+    ScalingReason.QUOTA: PendingCode.CAPACITY_LIMIT,
     ScalingReason.AT_MAX_SLICES: PendingCode.CAPACITY_LIMIT,
 }
 _HINTS = {
+    ScalingReason.RATE_LIMIT: "It is bought by itself; or raise autoscaler.launches_per_minute.",
     ScalingReason.BACKING_OFF: "It is tried again by itself.",
     ScalingReason.MACHINE_BUDGET: "It is tried again as soon as a slice goes back.",
+    ScalingReason.QUOTA: "It is tried again by itself; or raise the quota.",
     ScalingReason.AT_MAX_SLICES: "There is room once running tasks end; or raise max_slices.",
 }
 
@@ -34,8 +45,9 @@ class Obstacle:
     text: str
 
     @classmethod
-    def of(cls, state: GroupState, exist: int, fit: Fit, now: datetime) -> "Obstacle":
-        """Of a group with `exist` slices, those that are coming and going included."""
+    def of(cls, supply: Supply, fit: Fit, now: datetime) -> "Obstacle":
+        """Of the group that a plan draws on."""
+        state = supply.state
         name, backoff = state.group.name, state.backoff
         if state.unlisted:
             return cls(name, ScalingReason.BACKING_OFF, f"{name}: {state.unlisted}")
@@ -45,8 +57,13 @@ class Obstacle:
                 what = f"rests until {_moment(backoff.until)}"
             text = f"{name} {what} after {backoff.failures} failed boots: {backoff.problem}"
             return cls(name, ScalingReason.BACKING_OFF, text)
-        if state.exhausted is not None and now < state.exhausted.retry_at:
-            return cls(name, ScalingReason.MACHINE_BUDGET, f"{name}: {state.exhausted.problem}")
+        if state.exhausted is not None:
+            reason = reason_of_exhaustion(state.group)
+            return cls(name, reason, f"{name}: {state.exhausted.problem}")
+        if fit.launchable and supply.is_paced(now):
+            text = f"{name} is at its launch rate until {_moment(supply.opens_at(now))}"
+            return cls(name, ScalingReason.RATE_LIMIT, text)
+        exist = supply.exist + state.leaving
         text = f"{name} has {exist} of at most {state.group.max_slices} slices"
         if state.leaving:
             text += f" ({state.leaving} of them going back)"

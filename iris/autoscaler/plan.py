@@ -3,7 +3,8 @@ moment, to decisions.
 
 In this order: slices that failed are cleared away; groups below `min_slices` get slices; each
 demand, in the order given, is packed first into capacity that is on its way and then into new
-slices, group by group in order of preference (`fit.fitting`, `serving`); what is idle goes back.
+slices, group by group in order of preference (`fit.fitting`, `serving`); spare slices are bought up
+to `buffer_slices`; what is idle beyond that goes back.
 
 A slice is on its way from the request for it until the controller's view has shown all its workers
 at once. Demand and occupancy are from the same turn of the controller, so whatever workers the view
@@ -24,11 +25,18 @@ from iris.autoscaler.demand import (
     ScalingReason,
     SliceOccupancy,
 )
-from iris.autoscaler.groups import Backoff, GroupState, SliceState, after_failed_boot
+from iris.autoscaler.groups import (
+    Backoff,
+    Exhausted,
+    GroupState,
+    SliceState,
+    after_failed_boot,
+)
 from iris.autoscaler.packing import Packing
 from iris.autoscaler.serving import Serving
 from iris.autoscaler.settings import AutoscalerSettings
 from iris.autoscaler.supply import NEVER_SEEN, Supply
+from iris.model.fleet import VmState
 from iris.model.ids import JobId, SliceId
 from iris.model.pending import PendingReason
 
@@ -44,6 +52,7 @@ class Plan:
             BOOT_FAILED and SLICE_LOST ones are gone or useless whatever runs there, the others only
             go if they have nothing to do; HOLD is a demand left unmet.
         backoffs: Of the groups for which it changed.
+        exhausted: Of the groups of which this has shown that there is no capacity.
         outlook: What is done about each demand, by its job_id.
         packing: What was packed where. Handed to the next plan, which begins with it.
         wake_at: When the same input would give another plan; None: never.
@@ -51,6 +60,7 @@ class Plan:
 
     decisions: tuple[ScalingDecision, ...] = ()
     backoffs: Mapping[str, Backoff] = field(default_factory=dict)
+    exhausted: Mapping[str, Exhausted] = field(default_factory=dict)
     outlook: Mapping[JobId, PendingReason] = field(default_factory=dict)
     packing: Packing = NO_PACKING
     wake_at: datetime | None = None
@@ -86,8 +96,10 @@ class _Planning:
         self._decisions: list[ScalingDecision] = []
         self._wakes: list[datetime] = []
         self._backoffs: dict[str, Backoff] = {}
+        self._exhausted: dict[str, Exhausted] = {}
         self._supplies = {
-            one.group.name: Supply(self._clear_failed(one), view.slices) for one in groups
+            one.group.name: Supply(self._clear_failed(one), view.slices, settings, now)
+            for one in groups
         }
         self._serving = Serving(self._supplies, now, self._decisions, packing)
 
@@ -96,11 +108,13 @@ class _Planning:
             self._fill_up(supply)
         self._serving.serve(self._view.demands)
         for supply in self._supplies.values():
+            self._fill_buffer(supply)
             self._give_back(supply)
         wakes = [moment for moment in (*self._wakes, *self._serving.wakes) if moment > self._now]
         return Plan(
             decisions=tuple(self._decisions),
             backoffs=self._backoffs,
+            exhausted=self._exhausted,
             outlook=self._serving.outlook,
             packing=self._serving.packing(),
             wake_at=min(wakes, default=None),
@@ -111,22 +125,27 @@ class _Planning:
     def _clear_failed(self, state: GroupState) -> GroupState:
         """Decides about slices that are gone or did not come up; the group without them."""
         left: list[SliceState] = []
+        leaving = state.leaving
         for one in state.slices:
             reason, problem = self._failure(one)
             if reason is None:
                 left.append(one)
                 continue
+            leaving += not one.slice.state.is_gone
             if reason is ScalingReason.BOOT_FAILED:
                 state = self._failed_boot(state, problem)
+            elif not one.booted:
+                state = self._taken_back(state, one.slice.slice_id)
             summary = f"{one.slice.slice_id} is given up: {problem}."
             self._decide(ScalingAction.SCALE_DOWN, reason, state, summary, one.slice.slice_id)
-        leaving = state.leaving + len(state.slices) - len(left)
         return replace(state, slices=tuple(left), leaving=leaving)
 
     def _failure(self, one: SliceState) -> tuple[ScalingReason | None, str]:
-        reason = ScalingReason.SLICE_LOST if one.booted else ScalingReason.BOOT_FAILED
+        # A cloud that takes a slice back while it boots lacks capacity: the slice is not to blame.
+        is_lost = one.booted or one.slice.state is VmState.PREEMPTED
+        reason = ScalingReason.SLICE_LOST if is_lost else ScalingReason.BOOT_FAILED
         if one.slice.state.is_gone:
-            what = f"it {'was' if one.booted else 'came up'} {one.slice.state.value}"
+            what = f"it {'was' if is_lost else 'came up'} {one.slice.state.value}"
             return reason, f"{what}{': ' if one.slice.problem else ''}{one.slice.problem}"
         seen = self._occupancy(one)
         if one.incomplete_since is None or (one.booted and seen.attempts):
@@ -146,29 +165,53 @@ class _Planning:
         self._backoffs[state.group.name] = backoff
         return replace(state, backoff=backoff)
 
-    # --- min_slices -----------------------------------------------------------------------------
+    def _taken_back(self, state: GroupState, slice_id: SliceId) -> GroupState:
+        problem = f"{slice_id} was taken back while it booted"
+        exhausted = Exhausted(problem, self._now + self._settings.interval)
+        self._exhausted[state.group.name] = exhausted
+        return replace(state, exhausted=exhausted)
+
+    # --- min_slices and buffer_slices -------------------------------------------------------------
 
     def _fill_up(self, supply: Supply) -> None:
-        state = supply.state
-        missing = state.group.min_slices - supply.exist
+        group = supply.state.group
+        missing = group.min_slices - supply.exist
+        summary = f"{group.name} has fewer slices than its {group.min_slices}."
+        self._buy_missing(supply, missing, ScalingReason.BELOW_MIN_SLICES, summary)
+
+    def _fill_buffer(self, supply: Supply) -> None:
+        group = supply.state.group
+        if not group.buffer_slices:
+            return
+        spare = supply.spare()
+        summary = f"{group.name} has {spare} of {group.buffer_slices} spare slices."
+        self._buy_missing(supply, group.buffer_slices - spare, ScalingReason.BUFFER, summary)
+
+    def _buy_missing(
+        self, supply: Supply, missing: int, reason: ScalingReason, summary: str
+    ) -> None:
+        for _ in range(min(missing, supply.headroom(self._now))):
+            self._serving.buy(supply, reason, summary, None)
         if missing > 0:
             self._serving.note_reopening(supply)
-        for _ in range(min(missing, supply.headroom(self._now))):
-            summary = f"{state.group.name} has fewer slices than its {state.group.min_slices}."
-            self._serving.buy(supply, ScalingReason.BELOW_MIN_SLICES, summary, None)
 
     # --- giving back ----------------------------------------------------------------------------
 
     def _give_back(self, supply: Supply) -> None:
-        """All that have been idle for long enough, longest first, down to min_slices; and what is
-        above max_slices.
+        """All that have been idle for long enough, longest first, down to min_slices and to
+        buffer_slices that are spare; and what is above max_slices.
         """
         state = supply.state
         spare = supply.exist - state.group.min_slices
         surplus = supply.exist - state.group.max_slices
-        for idle_since, slice_id in self._idle_slices(supply):
+        # Those that are ready are what the buffer is made of.
+        buffer = state.group.buffer_slices
+        extra = supply.spare() - buffer if buffer else supply.exist
+        for idle_since, slice_id, is_ready in self._idle_slices(supply):
             if spare <= 0:
                 return
+            if is_ready and extra <= 0 and surplus <= 0:
+                continue
             seconds = (self._now - idle_since).total_seconds()
             due = idle_since + self._settings.idle_timeout
             if surplus > 0:
@@ -182,16 +225,17 @@ class _Planning:
             self._decide(ScalingAction.SCALE_DOWN, reason, state, summary, slice_id)
             spare -= 1
             surplus -= 1
+            extra -= is_ready
 
-    def _idle_slices(self, supply: Supply) -> list[tuple[datetime, SliceId]]:
-        """The slices that could go back, longest idle first."""
+    def _idle_slices(self, supply: Supply) -> list[tuple[datetime, SliceId, bool]]:
+        """The slices that could go back, longest idle first, and whether they are ready for work."""
         found = []
         for one in supply.state.slices:
             seen = self._occupancy(one)
             idle = one.booted and not seen.attempts and seen.idle_since is not None
             if idle and not one.keep and one.slice.slice_id not in supply.needed:
                 assert seen.idle_since is not None
-                found.append((seen.idle_since, one.slice.slice_id))
+                found.append((seen.idle_since, one.slice.slice_id, supply.is_ready(one)))
         return sorted(found)
 
     def _decide(

@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 
 from iris.autoscaler.demand import Demand, FleetView, ScalingAction, ScalingReason, SliceOccupancy
 from iris.autoscaler.fit import fitting
-from iris.autoscaler.groups import NO_BACKOFF, Backoff, GroupState
-from iris.autoscaler.packing import Packing
+from iris.autoscaler.groups import NO_BACKOFF, Backoff, Exhausted, GroupState, SliceState
+from iris.autoscaler.pace import NO_PACE
+from iris.autoscaler.packing import Grant, Packing
 from iris.autoscaler.plan import NO_PACKING, Plan, plan
 from iris.autoscaler.scaling_cases import (
     FOUR_CHIPS,
@@ -68,6 +69,7 @@ def in_order(
     )
 
 
+ASKED_AGAIN, REFUSED = Exhausted("none", NOW), Exhausted("none", NOW + timedelta(seconds=9))
 DEMANDS = st.lists(st.tuples(ANY_DEMAND, TOLERATIONS, BANDS), max_size=8).map(in_order)
 
 
@@ -104,7 +106,14 @@ def states(draw: st.DrawFn) -> tuple[FleetView, tuple[GroupState, ...]]:
         )
         found.append(
             GroupState(
-                group, tuple(slices), draw(st.integers(0, 1)), draw(st.integers(0, 1)), backoff
+                replace(group, buffer_slices=draw(st.sampled_from((0, 0, 1, 2)))),
+                tuple(slices),
+                draw(st.integers(0, 1)),
+                draw(st.integers(0, 1)),
+                backoff,
+                exhausted=draw(st.sampled_from((None, None, ASKED_AGAIN, REFUSED))),
+                churn=draw(st.sampled_from(("", "", "all were lost"))),
+                pace=draw(st.sampled_from((NO_PACE, NO_PACE, NO_PACE.after(999, NOW, SETTINGS)))),
             )
         )
     return FleetView(draw(DEMANDS), seen), tuple(found)
@@ -124,11 +133,52 @@ def test_no_group_exceeds_its_bounds(given_: tuple[FleetView, tuple[GroupState, 
         ]
         idle_downs = sum(d.reason.name in ("IDLE", "ABOVE_MAX_SLICES") for d in downs)
         failed = len(downs) - idle_downs
-        exist = len(state.slices) + state.creating + state.leaving
+        there = [one for one in state.slices if not one.slice.state.is_gone]
+        exist = len(there) + state.creating + state.leaving
         assert ups == 0 or exist + ups <= group.max_slices
         left = len(state.slices) - failed + state.creating + ups
         assert idle_downs == 0 or left - idle_downs >= group.min_slices
         assert not (state.backoff.is_resting(NOW) and ups)
+        assert ups <= state.pace.allowed(NOW, SETTINGS)
+        if state.exhausted is not None:
+            assert not (state.exhausted is REFUSED and ups)
+            assert ups <= max(0, 1 - state.creating)
+
+
+@given(states())
+def test_spare_slices_stay_and_are_filled_up(
+    given_: tuple[FleetView, tuple[GroupState, ...]],
+) -> None:
+    """Either the buffer is full afterwards, or nothing more could be bought; and nothing of it goes
+    back.
+    """
+    view, groups = given_
+    made = plan(view, groups, SETTINGS, NOW)
+    for before, state in zip(groups, carried_out(groups, made), strict=True):
+        group = state.group
+        used = {place.room for grant in grants_in(made, group.name) for place in grant.places}
+        there = [one for one in state.slices if one.slice.slice_id not in used]
+        ready = [one for one in there if is_ready(view, one)]
+        coming = sum(not one.booted and not is_used(view, one) for one in there)
+        coming += sum(ref not in used for ref in range(state.creating))
+        if len(ready) + coming < group.buffer_slices:
+            exist = len(state.slices) + state.creating + state.leaving
+            closed = before.exhausted or before.backoff.failures
+            paced = purchases(made).count(group.name) >= before.pace.allowed(NOW, SETTINGS)
+            assert exist >= group.max_slices or closed or paced
+
+
+def grants_in(made: Plan, name: str) -> list[Grant]:
+    return [one for found in made.packing.grants.values() for one in found if one.group == name]
+
+
+def is_used(view: FleetView, one: SliceState) -> bool:
+    seen = view.slices.get(one.slice.slice_id)
+    return seen is not None and seen.attempts > 0
+
+
+def is_ready(view: FleetView, one: SliceState) -> bool:
+    return one.booted and one.incomplete_since is None and not is_used(view, one)
 
 
 @given(states())
@@ -174,12 +224,16 @@ def carried_out(groups: Sequence[GroupState], made: Plan) -> tuple[GroupState, .
     """What was bought is being created, what goes is going."""
     gone = {one.slice_id for one in made.decisions if one.action is ScalingAction.SCALE_DOWN}
     return tuple(
-        GroupState(
-            state.group,
-            tuple(one for one in state.slices if one.slice.slice_id not in gone),
-            state.creating + purchases(made).count(state.group.name),
-            state.leaving + sum(one.slice.slice_id in gone for one in state.slices),
-            made.backoffs.get(state.group.name, state.backoff),
+        replace(
+            state,
+            slices=tuple(one for one in state.slices if one.slice.slice_id not in gone),
+            creating=state.creating + purchases(made).count(state.group.name),
+            leaving=state.leaving
+            + sum(
+                one.slice.slice_id in gone and not one.slice.state.is_gone for one in state.slices
+            ),
+            backoff=made.backoffs.get(state.group.name, state.backoff),
+            pace=state.pace.after(purchases(made).count(state.group.name), NOW, SETTINGS),
         )
         for state in groups
     )
@@ -223,7 +277,8 @@ def test_what_was_bought_is_counted_once_whoever_is_served_first(
         )
         view = replace(view, demands=data.draw(fewer(view.demands)))
         made = plan(view, groups, SETTINGS, NOW, made.packing)
-        assert not purchases(made)
+        # A buffer that could not be filled up at once goes on growing.
+        assert not [one for one in made.decisions if one.reason.is_for_demand]
         assert not [one for one in made.decisions if one.action is ScalingAction.HOLD]
 
 

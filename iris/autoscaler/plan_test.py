@@ -375,7 +375,7 @@ class TestHolds:
         retry_at = NOW + seconds(10)
         state = GroupState(CPU, exhausted=Exhausted("4 of 4 cores are in use", retry_at))
         made = run(view(demand()), state)
-        assert (bought(made), holds(made)[0].reason) == ([], ScalingReason.MACHINE_BUDGET)
+        assert (bought(made), holds(made)[0].reason) == ([], ScalingReason.QUOTA)
         assert made.outlook[JobId("/u/a")].nearest == "cpu: 4 of 4 cores are in use"
         assert made.wake_at == retry_at
 
@@ -422,11 +422,22 @@ class TestFailures:
     def test_a_slice_that_is_gone(self, end: VmState, booted: bool) -> None:
         one = slice_of(CPU, 1, end, booted=booted, problem="out of memory")
         made = run(view(demand(), cpu_1=busy()), GroupState(CPU, (one,)))
-        reason = ScalingReason.SLICE_LOST if booted else ScalingReason.BOOT_FAILED
+        lost = booted or end is VmState.PREEMPTED
+        reason = ScalingReason.SLICE_LOST if lost else ScalingReason.BOOT_FAILED
         assert (returned(made), made.decisions[0].reason) == (["cpu-1"], reason)
         assert "out of memory" in made.decisions[0].summary
         # A boot that failed makes the group rest; a slice that was lost is replaced at once.
         assert bought(made) == (["cpu"] if booted else [])
+
+    def test_a_slice_that_is_taken_back_while_it_boots_shows_that_there_is_no_capacity(
+        self,
+    ) -> None:
+        one = slice_of(CPU, 1, VmState.PREEMPTED, booted=False)
+        made = run(view(demand()), GroupState(CPU, (one,)))
+        exhausted = Exhausted("cpu-1 was taken back while it booted", NOW + SETTINGS.interval)
+        assert (made.backoffs, made.exhausted) == ({}, {"cpu": exhausted})
+        assert holds(made)[0].reason is ScalingReason.QUOTA
+        assert made.wake_at == exhausted.retry_at
 
     def test_a_slice_most_of_whose_workers_stay_away(self) -> None:
         group = cpu_group(vms=3)

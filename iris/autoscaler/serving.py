@@ -97,6 +97,8 @@ class Serving:
             for name, supply in supplies.items()
         }
         self._fits: dict[DemandKey, _Fits] = {}
+        # Where each stands by priority.
+        self._ranks: dict[Fit, int] = {}
         # By what a demand fits, if such a demand has been held: room only shrinks, so until more is
         # bought, its like is held for the same.
         self._obstacles: dict[tuple[Fit, ...], tuple[Obstacle, ...]] = {}
@@ -128,6 +130,8 @@ class Serving:
             self.wakes.add(supply.state.backoff.until)
         if supply.state.exhausted is not None:
             self.wakes.add(supply.state.exhausted.retry_at)
+        if supply.is_paced(self._now):
+            self.wakes.add(supply.opens_at(self._now))
 
     def packing(self) -> Packing:
         """What was packed where."""
@@ -138,8 +142,18 @@ class Serving:
         fits = self._fits.get(key)
         if fits is None:
             groups = (supply.state.group for supply in self._supplies.values())
-            fits = self._fits[key] = fitting(groups, demand, self._existing)
+            fits = self._fits[key] = self._in_order(fitting(groups, demand, self._existing))
         return _Waiting(demand, (demand.band, key), fits, demand.tasks)
+
+    def _in_order(self, fits: _Fits) -> _Fits:
+        """By priority; groups whose slices come to little are the last."""
+        if isinstance(fits, PendingReason):
+            return fits
+        self._ranks.update((fit, rank) for rank, fit in enumerate(fits))
+        return tuple(sorted(fits, key=lambda fit: bool(self._churn(fit))))
+
+    def _churn(self, fit: Fit) -> str:
+        return self._supplies[fit.group.name].state.churn
 
     # --- what was packed before -----------------------------------------------------------------
 
@@ -215,6 +229,8 @@ class Serving:
             while one.left and self._may_buy(fit):
                 self._buy_for(one, fit, 1)
                 self._spend_coming(one, fit)
+            if one.left and self._is_soon_open(fit):
+                return
 
     def _spend_coming(self, one: _Waiting, fit: Fit) -> None:
         """Packs single tasks into slices of one group that are on their way."""
@@ -242,6 +258,8 @@ class Serving:
                 found = find(one, fit, buy=buy)
                 if found:
                     self._take_gang(one, fit, found)
+                    return
+                if buy and self._is_soon_open(fit):
                     return
 
     def _take_gang(self, one: _Waiting, fit: Fit, found: Sequence[_Taken]) -> None:
@@ -280,9 +298,9 @@ class Serving:
                 return found
         missing = -(-left // fit.per_slice)
         if missing > most:
-            if supply.is_trying and missing <= supply.most_more:
-                # After a failed boot one slice at a time is tried. It is of use to the gang once it
-                # has come up and the others may follow; without it they never could.
+            if supply.comes_bit_by_bit(self._now) and missing <= supply.most_more:
+                # Few slices are tried or asked for at a time. Each is of use to the gang once the
+                # others have followed; without it they never could.
                 self._buy_for(one, fit, most)
             return []
         self._buy_for(one, fit, missing)
@@ -294,12 +312,35 @@ class Serving:
         """How many new slices of use may be bought now."""
         return self._supplies[fit.group.name].headroom(self._now) if fit.launchable else 0
 
+    def _is_soon_open(self, fit: Fit) -> bool:
+        """Whether only its pace keeps a group from more: nothing is bought elsewhere for that."""
+        return fit.launchable and self._supplies[fit.group.name].is_paced(self._now)
+
     def _buy_for(self, one: _Waiting, fit: Fit, slices: int) -> None:
         demand, supply = one.demand, self._supplies[fit.group.name]
         tasks = "1 task" if demand.tasks == 1 else f"{demand.tasks} tasks"
+        reason = ScalingReason.DEMAND
         summary = f"{demand.job_id} needs room for {tasks} of {demand.resources}."
+        passed = self._passed_over(one, fit)
+        if passed is not None:
+            reason = ScalingReason.CHURN
+            summary += f" {passed.group.name} is passed over: {self._churn(passed)}."
         for _ in range(slices):
-            self.buy(supply, ScalingReason.DEMAND, summary, demand.job_id)
+            self.buy(supply, reason, summary, demand.job_id)
+
+    def _passed_over(self, one: _Waiting, bought: Fit) -> Fit | None:
+        """A group that would have come first and could sell, but for what became of its slices."""
+        if self._churn(bought):
+            return None
+        rank = self._ranks[bought]
+        return next(
+            (
+                fit
+                for fit in one.possible
+                if self._ranks[fit] < rank and self._churn(fit) and self._may_buy(fit)
+            ),
+            None,
+        )
 
     # --- demand that is left unmet --------------------------------------------------------------
 
@@ -311,7 +352,7 @@ class Serving:
             for supply in supplies:
                 self.note_reopening(supply)
             found = self._obstacles[fits] = tuple(
-                Obstacle.of(supply.state, supply.exist + supply.state.leaving, fit, self._now)
+                Obstacle.of(supply, fit, self._now)
                 for supply, fit in zip(supplies, fits, strict=True)
             )
         return found

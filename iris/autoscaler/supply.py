@@ -6,6 +6,7 @@ from datetime import datetime
 from iris.autoscaler.capacity import Capacity, Room, RoomRef
 from iris.autoscaler.demand import SliceOccupancy
 from iris.autoscaler.groups import GroupState, SliceState
+from iris.autoscaler.settings import AutoscalerSettings
 from iris.model.ids import SliceId
 
 NEVER_SEEN = SliceOccupancy(workers=0, attempts=0, idle_since=None)
@@ -20,8 +21,16 @@ class Supply:
         needed: Idle slices that demand is packed into: they do not go back.
     """
 
-    def __init__(self, state: GroupState, seen: Mapping[SliceId, SliceOccupancy]) -> None:
+    def __init__(
+        self,
+        state: GroupState,
+        seen: Mapping[SliceId, SliceOccupancy],
+        settings: AutoscalerSettings,
+        now: datetime,
+    ) -> None:
         self.state = state
+        self._settings = settings
+        self._allowed = state.pace.allowed(now, settings)
         self.coming = Capacity(state.group)
         self.needed: set[SliceId] = set()
         self._seen = seen
@@ -46,17 +55,44 @@ class Supply:
 
     def headroom(self, now: datetime) -> int:
         """How many more slices may be bought now."""
-        return self.state.headroom(self.exist, len(self.coming.rooms), now)
+        return max(0, min(self._headroom(now), self._allowed - self._bought))
 
-    @property
-    def is_trying(self) -> bool:
-        """Whether one slice at a time is tried, because boots have failed."""
-        return self.state.backoff.failures > 0
+    def opens_at(self, now: datetime) -> datetime:
+        """When its pace allows another slice."""
+        pace = self.state.pace.after(self._bought, now, self._settings)
+        return pace.opens_at(now, self._settings)
+
+    def is_paced(self, now: datetime) -> bool:
+        """Whether it is only its pace that does not let more be bought now."""
+        return self._bought >= self._allowed and self._headroom(now) > 0
+
+    def comes_bit_by_bit(self, now: datetime) -> bool:
+        """Whether more slices may be bought than now, a little later."""
+        return self.state.is_trying or self._headroom(now) > self._allowed - self._bought
+
+    def _headroom(self, now: datetime) -> int:
+        return self.state.headroom(self.exist, len(self.coming.rooms), now)
 
     @property
     def most_more(self) -> int:
         """How many more slices there may ever be beside those that are or will be."""
         return self.state.group.max_slices - self.exist - self.state.leaving
+
+    def is_ready(self, one: SliceState) -> bool:
+        """Whether a slice is complete, well, and nothing runs there."""
+        seen = self.occupancy(one)
+        complete = one.booted and one.incomplete_since is None
+        return complete and not seen.attempts and not seen.closed
+
+    def spare(self) -> int:
+        """Slices that nothing runs on and nothing is packed into: those that are ready and those on
+        their way.
+        """
+        ready = sum(
+            self.is_ready(one) and one.slice.slice_id not in self.needed
+            for one in self.state.slices
+        )
+        return ready + sum(not room.in_use for room in self.coming.rooms)
 
     def buy(self) -> None:
         """Adds a slice."""

@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Any, TypeVar
 
 import grpc.aio
-from iris_proto import controller_pb2_grpc
+from iris_proto import actor_pb2_grpc, controller_pb2_grpc
 
 from iris.client.calls import call_errors
 from iris.client.retry import Jitter, Patience, call_with_retries
@@ -53,6 +53,7 @@ class Caller:
         self.address = address
         self._jobs: Any = controller_pb2_grpc.ControllerServiceStub(channel)
         self._bundles: Any = controller_pb2_grpc.BundleServiceStub(channel)
+        self._tickets: Any = actor_pb2_grpc.TicketServiceStub(channel)
         self._options = options
         self._clock = clock
         self._jitter = jitter

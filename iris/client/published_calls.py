@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from iris_proto import controller_pb2, job_pb2
+from iris_proto import actor_pb2, controller_pb2, job_pb2
 
 from iris.client.bundle_calls import BundleCalls
 from iris.client.views import EndpointView, OutputView
@@ -70,6 +70,17 @@ class PublishedCalls(BundleCalls):
         found = await self.output(task_id, name)
         await self.download_bundle(found.digest, folder)
         return found
+
+    async def issue_ticket(self, attempt_uid: AttemptUid) -> actor_pb2.Ticket:
+        """What calls to an object that this attempt hosts are signed with (see iris.actor).
+
+        Raises NotFound once it has ended; PermissionDenied for one of another user.
+        """
+        request = actor_pb2.IssueTicketRequest(attempt_uid=attempt_uid)
+        ticket: actor_pb2.Ticket = await self._call(
+            "IssueTicket", self._tickets.IssueTicket, request
+        )
+        return ticket
 
 
 def endpoint_view(message: job_pb2.Endpoint) -> EndpointView:

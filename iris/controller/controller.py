@@ -5,7 +5,7 @@ import logging
 from random import Random
 
 import grpc.aio
-from iris_proto import controller_pb2_grpc, worker_pb2_grpc
+from iris_proto import actor_pb2_grpc, controller_pb2_grpc, worker_pb2_grpc
 
 from iris.autoscaler.demand import CapacityPlanner, ScalingReport
 from iris.controller.attach import WorkerService
@@ -23,6 +23,7 @@ from iris.controller.state import events
 from iris.controller.state.machine import ControllerState
 from iris.controller.store import Store
 from iris.controller.submission import SubmissionRules
+from iris.controller.ticket_service import TicketService
 from iris.controller.watch import WatchHub
 from iris.host.clock import Clock
 from iris.host.ids import IdSource
@@ -70,6 +71,13 @@ class Controller:
     def address(self) -> str:
         """`host:port`; known to those who work for the autoscaler before `start` returns."""
         return self._address
+
+    @property
+    def store(self) -> Store:
+        """What survives it. Raises FailedPrecondition before `start` has opened it."""
+        if self._store is None:
+            raise FailedPrecondition("The controller is not running.", hint="Start it first.")
+        return self._store
 
     async def start(self) -> str:
         """Binds, recovers what was stored, starts the loop, the server and then the autoscaler.
@@ -242,6 +250,8 @@ class Controller:
         controller_pb2_grpc.add_ControllerServiceServicer_to_server(service, server)
         controller_pb2_grpc.add_BundleServiceServicer_to_server(BundleService(bundles), server)
         worker_pb2_grpc.add_WorkerServiceServicer_to_server(workers, server)
+        tickets = TicketService(loop, self._options.token, clock=self._clock, ids=self._ids)
+        actor_pb2_grpc.add_TicketServiceServicer_to_server(tickets, server)
 
     async def _forget_vanished_slices(self, state: ControllerState) -> None:
         """Slices that the state knows and the autoscaler did not find died with an earlier process.

@@ -11,28 +11,24 @@ from iris_proto import config_pb2
 from iris.autoscaler.autoscaler import Autoscaler
 from iris.autoscaler.settings import AutoscalerSettings
 from iris.config.budget import machine_budget
-from iris.config.groups import scale_groups_of
 from iris.controller.controller import Controller
 from iris.controller.convert_config import retention, scheduling_policy
 from iris.controller.options import ControllerOptions, UnschedulablePolicy
+from iris.controller.store import StoredScalingMemory
 from iris.host.budget import this_machine
 from iris.host.clock import Clock
 from iris.host.ids import IdSource
 from iris.lifecycle.handshake import Launch
 from iris.lifecycle.state_folder import StateFolder, working_folders_of
+from iris.lifecycle.vm_managers import VmManagers, end_slices
 from iris.platforms.local.budget import MachineBudget
 from iris.platforms.local.machine import LocalMachine, LocalMachineOptions
-from iris.platforms.local.vm_manager import LocalVmManager, WorkerHosting
 from iris.version import VERSION
 from iris.worker.health.options import HealthOptions
 
 _log = logging.getLogger(__name__)
 
 _LOOPBACK = "127.0.0.1"
-_HOSTINGS = {
-    config_pb2.IN_PROCESS: WorkerHosting.IN_PROCESS,
-    config_pb2.SUBPROCESS: WorkerHosting.SUBPROCESS,
-}
 _POLICIES = {
     config_pb2.REFUSE: UnschedulablePolicy.REFUSE,
     config_pb2.ACCEPT: UnschedulablePolicy.ACCEPT,
@@ -71,12 +67,21 @@ class LocalControlPlane:
             clock=clock,
             ids=ids,
         )
-        self._managers = [
-            LocalVmManager(group, self._machine, hosting=_hosting(self._config, group.name))
-            for group in scale_groups_of(self._config)
-        ]
+        self._managers = VmManagers(
+            self._config,
+            self._machine,
+            address=lambda: self._controller.address,
+            token=token,
+            ship_dir=working.cache / "ship",
+            clock=clock,
+            ids=ids,
+        ).make()
         self._autoscaler = Autoscaler(
-            self._managers, _autoscaler_settings(self._config), clock=clock, ids=ids
+            self._managers,
+            _autoscaler_settings(self._config),
+            clock=clock,
+            ids=ids,
+            memory=StoredScalingMemory(lambda: self._controller.store),
         )
         self._controller = Controller(
             _controller_options(self._config, folder, token, self._machine),
@@ -108,6 +113,7 @@ class LocalControlPlane:
         Whatever fails on the way is logged, and the rest still stopped. Idempotent.
         """
         await _logged("the autoscaler", self._autoscaler.stop)
+        await _logged("the slices", lambda: end_slices(self._managers))
         await asyncio.gather(
             *(_logged(f"scale group {one.scale_group.name}", one.stop) for one in self._managers)
         )
@@ -120,11 +126,6 @@ async def _logged(what: str, stop: Callable[[], Awaitable[None]]) -> None:
         await stop()
     except Exception:  # noqa: BLE001 - the rest has to be stopped all the same
         _log.exception("stopping %s failed", what)
-
-
-def _hosting(config: config_pb2.ClusterConfig, group: str) -> WorkerHosting:
-    said = config.scale_groups[group].provider.local.workers
-    return _HOSTINGS[said or config.controller_vm.local.workers]
 
 
 def _health_options(said: config_pb2.WorkerHealthConfig) -> HealthOptions:
@@ -141,10 +142,15 @@ def _autoscaler_settings(config: config_pb2.ClusterConfig) -> AutoscalerSettings
     return AutoscalerSettings(
         idle_timeout=said.idle_timeout.ToTimedelta(),
         interval=said.interval.ToTimedelta(),
-        boot_timeout=said.boot_timeout.ToTimedelta(),
-        call_timeout=said.call_timeout.ToTimedelta(),
+        boot_timeout=config.timeouts.boot_timeout.ToTimedelta(),
+        call_timeout=config.timeouts.call_timeout.ToTimedelta(),
         backoff_min=said.backoff_min.ToTimedelta(),
         backoff_max=said.backoff_max.ToTimedelta(),
+        health_window=said.health_window.ToTimedelta(),
+        short_lived=said.short_lived.ToTimedelta(),
+        launches_per_minute=said.launches_per_minute,
+        launch_batch=said.launch_batch,
+        max_parallel_calls=said.max_parallel_calls,
     )
 
 

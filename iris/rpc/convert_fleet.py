@@ -50,6 +50,7 @@ def scale_group_to_proto(
         vms_per_slice=group.vms_per_slice,
         min_slices=group.min_slices,
         max_slices=group.max_slices,
+        buffer_slices=group.buffer_slices,
         priority=group.priority,
         accelerator_variant=group.accelerator_variant,
         slices=[slice_to_proto(slice_) for slice_ in slices],

@@ -16,6 +16,7 @@ from iris.model.ids import AttemptUid, JobId
 _PREFIX = "task."
 _CONTROLLER = "/iris.v1.ControllerService/"
 _BUNDLES = "/iris.v1.BundleService/"
+_TICKETS = "/iris.v1.TicketService/"
 
 # What a task may call at all; which jobs and attempts it may name is for the handlers to check.
 TASK_METHODS = frozenset(
@@ -38,6 +39,7 @@ TASK_METHODS = frozenset(
             )
         ),
         *(_BUNDLES + method for method in ("HasBundle", "UploadBundle", "DownloadBundle")),
+        _TICKETS + "IssueTicket",
     }
 )
 

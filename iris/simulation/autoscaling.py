@@ -1,26 +1,26 @@
 """Carries the autoscaler's plans out in virtual time: what iris.autoscaler.autoscaler does with
 tasks and awaits, done with callbacks.
 
-The plan, and what is remembered of groups and slices between two plans (`ManagedGroup`), is the
-real code; only the calls are made here.
+The plan, what is remembered of groups and slices between two plans (`ManagedGroup`) and what of it
+outlives the process (`GroupMemory`) is the real code; only the calls are made here.
 """
 
+from collections import deque
 from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import Protocol, cast
 
-from iris.autoscaler.calls import PlatformCalls
 from iris.autoscaler.demand import (
     FleetView,
     ScalingAction,
     ScalingDecision,
-    ScalingReason,
     ScalingReport,
 )
-from iris.autoscaler.groups import Exhausted, after_failed_boot
+from iris.autoscaler.memory import GroupMemory
+from iris.autoscaler.pace import pause_after_plan
 from iris.autoscaler.plan import NO_PACKING, plan
 from iris.autoscaler.settings import AutoscalerSettings
-from iris.autoscaler.slices import ManagedGroup, ManagedSlice
+from iris.autoscaler.slices import GIVE_UP, ManagedGroup, ManagedSlice
 from iris.model.errors import DeadlineExceeded, IrisError, ResourceExhausted
 from iris.model.fleet import ScaleGroup
 from iris.model.ids import JobId, SliceId
@@ -28,8 +28,6 @@ from iris.model.pending import PendingReason
 from iris.platforms.protocols import VmGroupProtocol, VmManagerProtocol
 from iris.simulation.clock import Agenda, Entry, VirtualClock
 from iris.simulation.cloud import Cloud, SimulatedSlice
-
-_GIVE_UP = (ScalingReason.BOOT_FAILED, ScalingReason.SLICE_LOST)
 
 
 class Fleet(Protocol):
@@ -55,6 +53,39 @@ class PlanWitness(Protocol):
         """One plan, made from this view."""
 
 
+class Memory(Protocol):
+    """iris.autoscaler.memory.ScalingMemory, without waiting."""
+
+    def load_scaling(self) -> Mapping[str, bytes]:
+        """See ScalingMemory."""
+
+    def save_scaling(self, records: Mapping[str, bytes]) -> None:
+        """See ScalingMemory."""
+
+
+class _Slots:
+    """So many calls at once, the others in order: see iris.autoscaler.calls.PlatformCalls."""
+
+    def __init__(self, limit: int) -> None:
+        self._free = limit
+        self._waiting: deque[Callable[[], None]] = deque()
+
+    def take(self, begin: Callable[[], None]) -> None:
+        """Begins a call when it is its turn."""
+        if not self._free:
+            self._waiting.append(begin)
+            return
+        self._free -= 1
+        begin()
+
+    def give(self) -> None:
+        """A call has ended."""
+        if self._waiting:
+            self._waiting.popleft()()
+        else:
+            self._free += 1
+
+
 class _Manager:
     """What a ManagedGroup knows of its platform here: the kind of slice."""
 
@@ -76,6 +107,7 @@ class SimulatedAutoscaler:
         agenda: Agenda,
         clock: VirtualClock,
         witness: PlanWitness,
+        memory: Memory,
     ) -> None:
         self._cloud = cloud
         self._fleet = fleet
@@ -83,15 +115,19 @@ class SimulatedAutoscaler:
         self._agenda = agenda
         self._clock = clock
         self._witness = witness
-        self._groups = {
-            name: _managed(group, clock, settings) for name, group in cloud.groups.items()
-        }
+        self._memory = memory
+        self._groups = {name: _managed(group, settings) for name, group in cloud.groups.items()}
+        limit = settings.max_parallel_calls
+        self._asking = {name: _Slots(limit) for name in self._groups}
+        self._ending = {name: _Slots(limit) for name in self._groups}
+        self._recall()
         self._view = FleetView()
         self._packing = NO_PACKING
         self._outlook: Mapping[JobId, PendingReason] | None = None
         self._wake: Entry | None = None
         self._alive = True
         self._listed = 0
+        self._next_turn_at = 0.0
 
     def start(self, listed: Callable[[], None]) -> None:
         """Adopts what exists; `listed` is called once every group has been asked, well or not."""
@@ -116,6 +152,23 @@ class SimulatedAutoscaler:
                 one.keep = False
         self._turn_soon()
 
+    # --- memory ---------------------------------------------------------------------------------
+
+    def _recall(self) -> None:
+        found = self._memory.load_scaling()
+        for name, group in self._groups.items():
+            if name in found:
+                group.recall(GroupMemory.from_bytes(found[name]), self._clock.now())
+        self._saved = {name: group.signature() for name, group in self._groups.items()}
+
+    def _remember(self) -> None:
+        now = {name: group.signature() for name, group in self._groups.items()}
+        changed = [name for name in now if now[name] != self._saved[name]]
+        if changed:
+            records = {name: self._groups[name].memory().to_bytes() for name in changed}
+            self._memory.save_scaling(records)
+            self._saved = now
+
     def knows(self) -> set[SliceId]:
         """The slices that it looks after."""
         return {slice_id for group in self._groups.values() for slice_id in group.slices}
@@ -126,10 +179,12 @@ class SimulatedAutoscaler:
         if self._alive and self._listed >= len(self._groups):
             if self._wake is not None:
                 self._wake.cancel()
-            self._wake = self._agenda.at(self._agenda.now, self._turn)
+            self._wake = self._agenda.at(max(self._agenda.now, self._next_turn_at), self._turn)
 
     def _turn(self) -> None:
         self._wake = None
+        slices = sum(len(group.slices) for group in self._groups.values())
+        self._next_turn_at = self._agenda.now + pause_after_plan(slices)
         now = self._clock.now()
         for group in self._groups.values():
             group.look(self._view, now)
@@ -138,52 +193,75 @@ class SimulatedAutoscaler:
         self._packing = made.packing
         for name, backoff in made.backoffs.items():
             self._groups[name].backoff = backoff
+        for name, exhausted in made.exhausted.items():
+            self._groups[name].exhausted = exhausted
         self._witness.planned(self._view, made.decisions)
         for decision in made.decisions:
             if decision.action is ScalingAction.SCALE_UP:
                 self._create(self._groups[decision.scale_group])
             elif decision.action is ScalingAction.SCALE_DOWN:
                 self._let_go(self._groups[decision.scale_group], decision)
+        self._remember()
         if made.outlook != self._outlook:
             self._outlook = made.outlook
             groups = tuple(group.report() for group in self._groups.values())
             self._fleet.scaling_changed(ScalingReport(groups, (), made.outlook))
         if made.wake_at is not None and self._wake is None:
             seconds = max(0.0, (made.wake_at - now).total_seconds())
-            self._wake = self._agenda.after(seconds, self._turn)
+            at = max(self._agenda.now + seconds, self._next_turn_at)
+            self._wake = self._agenda.at(at, self._turn)
 
     # --- slices that come -----------------------------------------------------------------------
 
     def _create(self, group: ManagedGroup) -> None:
-        group.creating += 1
+        finds_out = group.ask(self._clock.now())
+        slots = self._asking[group.name]
+
+        def begin() -> None:
+            if not self._alive:
+                return
+            if group.exhausted is not None and not finds_out:
+                # Another was refused while this one waited for its turn.
+                group.unasked(self._clock.now())
+                refusal = ResourceExhausted(group.exhausted.problem)
+                self._agenda.at(self._agenda.now, lambda: done(refusal))
+                return
+            self._cloud.create(group.name, done)
 
         def done(answer: SimulatedSlice | IrisError) -> None:
             if not self._alive:
                 return
-            now = self._clock.now()
-            if isinstance(answer, SimulatedSlice):
-                self._adopt(group, answer)
-            elif isinstance(answer, ResourceExhausted):
-                group.exhausted = Exhausted(answer.problem, now + self._settings.interval)
-            else:
-                group.backoff = after_failed_boot(group.backoff, str(answer), now, self._settings)
-                if isinstance(answer, DeadlineExceeded):
-                    # It may have been bought nevertheless: until that is known it counts as being
-                    # created.
-                    self._find_strays(group, self._settings.backoff_min)
-                    return
-            group.creating -= 1
-            self._turn_soon()
+            slots.give()
+            self._created(group, answer, finds_out=finds_out)
 
-        self._cloud.create(group.name, done)
+        slots.take(begin)
+
+    def _created(
+        self, group: ManagedGroup, answer: SimulatedSlice | IrisError, *, finds_out: bool
+    ) -> None:
+        now = self._clock.now()
+        if isinstance(answer, SimulatedSlice):
+            group.granted(finds_out=finds_out)
+            self._adopt(group, answer)
+        elif isinstance(answer, ResourceExhausted):
+            group.refused(answer.problem, now)
+        else:
+            group.request_failed(str(answer), now)
+            self._remember()
+            if isinstance(answer, DeadlineExceeded):
+                # It may have been bought nevertheless: until that is known it counts as being
+                # created.
+                self._find_strays(group, self._settings.backoff_min)
+                return
+        group.creating -= 1
+        self._turn_soon()
 
     def _adopt(self, group: ManagedGroup, one: SimulatedSlice) -> None:
-        if one.slice_id in group.slices:
-            return
-        vm_group = cast(VmGroupProtocol, one)  # what is called here of it, it has
-        group.slices[one.slice_id] = ManagedSlice(vm_group, incomplete_since=self._clock.now())
-        one.on_change = self._turn_soon
-        self._turn_soon()
+        # What is called here of it, it has.
+        made = group.adopt(cast(VmGroupProtocol, one), self._clock.now())
+        if made is not None:
+            one.on_change = self._turn_soon
+            self._turn_soon()
 
     def _list(self, group: ManagedGroup, rest: timedelta, listed: Callable[[], None]) -> None:
         first = group.unlisted.startswith("its slices from before")
@@ -196,9 +274,9 @@ class SimulatedAutoscaler:
                 longer = min(rest * 2, self._settings.backoff_max)
                 self._agenda.after(rest.total_seconds(), lambda: self._list(group, longer, listed))
             else:
-                group.unlisted = ""
                 for one in answer:
                     self._adopt(group, one)
+                group.listed()
             if first:
                 self._listed += 1
                 if self._listed == len(self._groups):
@@ -228,9 +306,8 @@ class SimulatedAutoscaler:
 
     def _let_go(self, group: ManagedGroup, decision: ScalingDecision) -> None:
         assert decision.slice_id is not None
-        managed = group.slices[decision.slice_id]
-        managed.leaving = True
-        if decision.reason in _GIVE_UP:
+        managed = group.let_go(decision.slice_id, decision.reason, self._clock.now())
+        if decision.reason in GIVE_UP:
             # Its attempts are lost already: they need not wait for the platform.
             self._fleet.slice_gone(
                 decision.slice_id,
@@ -264,11 +341,13 @@ class SimulatedAutoscaler:
         gone: Callable[[], None],
     ) -> None:
         """Ends a slice, however often it takes: it costs money until it is gone."""
-        slice_id = managed.vm_group.slice_id
+        slice_id, slots = managed.vm_group.slice_id, self._ending[group.name]
+        frees_room = managed.frees_room
 
         def done(error: IrisError | None) -> None:
             if not self._alive:
                 return
+            slots.give()
             if error is not None:
                 managed.problem = f"it could not be ended: {error}"
                 longer = min(rest * 2, self._settings.backoff_max)
@@ -277,20 +356,19 @@ class SimulatedAutoscaler:
                 )
                 return
             gone()
-            del group.slices[slice_id]
+            group.forget(slice_id)
             _cloud_slice(managed).on_change = _nothing
-            for other in self._groups.values():
-                # What it had may be what they lack.
-                other.exhausted = None
+            if frees_room:
+                for other in self._groups.values():
+                    other.room_came(self._clock.now())
             self._turn_soon()
 
         if self._alive:
-            self._cloud.terminate(slice_id, done)
+            slots.take(lambda: self._cloud.terminate(slice_id, done))
 
 
-def _managed(group: ScaleGroup, clock: VirtualClock, settings: AutoscalerSettings) -> ManagedGroup:
-    calls = PlatformCalls(clock, settings.call_timeout, settings.max_parallel_calls)
-    return ManagedGroup(cast(VmManagerProtocol, _Manager(group)), calls)
+def _managed(group: ScaleGroup, settings: AutoscalerSettings) -> ManagedGroup:
+    return ManagedGroup(cast(VmManagerProtocol, _Manager(group)), settings)
 
 
 def _cloud_slice(managed: ManagedSlice) -> SimulatedSlice:

@@ -9,7 +9,7 @@ from iris.controller.state.effects import Effects
 from iris.controller.state.jobs import Job
 from iris.controller.state.machine import ControllerState
 from iris.controller.submission import Launch
-from iris.model.errors import Internal, IrisError, NotFound
+from iris.model.errors import Internal, IrisError
 from iris.model.ids import JobId
 from iris.simulation.clock import Agenda, VirtualClock
 from iris.simulation.controller import ControllerProcess
@@ -174,11 +174,11 @@ class Clients:
         again = self._agenda.after(_PATIENCE, lambda: self._cancel(plan))
         early = plan in self._submitting
 
-        def hear(what: Effects | IrisError) -> None:
+        def hear() -> None:
             if again.action is None:
                 return
-            if isinstance(what, NotFound) and early:
-                return  # it may not have arrived then
+            if early:
+                return  # it may not have arrived then: another job of its name, or none, was meant
             again.cancel()
             self.unanswered -= 1
 
@@ -188,7 +188,7 @@ class Clients:
                 return
             self._witness.terminating(plan.job_id)
             event = events.TerminateRequested(self._clock.now(), plan.job_id, "cancelled")
-            process.request(lambda _: event, lambda what: self._network.call(lambda: hear(what)))
+            process.request(lambda _: event, lambda _: self._network.call(hear))
 
         self._network.call(arrive)
 

@@ -18,6 +18,8 @@ from iris.simulation.weather import Weather
 from iris.simulation.workers import Surroundings, WorkerProcess
 
 _CALL_SECONDS = (0.2, 2.0)
+# A slice that does not live long is there for so many seconds once it has come up.
+_SHORT_LIFE = (1.0, 45.0)
 # Of the VMs that die, the cloud notices so many.
 _NOTICED = 0.5
 
@@ -81,8 +83,21 @@ class CloudCounts:
     refused: int = 0
     failed_boots: int = 0
     preempted: int = 0
+    short_lived: int = 0
     given_back: int = 0
     timed_out: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class CloudCall:
+    """Something about a request for a slice: it was "asked", "granted", "refused", or "timed out"
+    for who asked. `number` is the request's.
+    """
+
+    what: str
+    group: str
+    at: float
+    number: int
 
 
 Done = Callable[["SimulatedSlice | IrisError"], None]
@@ -92,6 +107,10 @@ Listed = Callable[["list[SimulatedSlice] | IrisError"], None]
 class Cloud:
     """All scale groups. A call ends by calling back, later; a caller that has died is not there to
     hear it, but what it bought is.
+
+    Attributes:
+        calls: What became of all requests for slices.
+        refused: Groups of which a request was ever refused.
     """
 
     def __init__(
@@ -104,6 +123,9 @@ class Cloud:
         self.groups = {group.name: group for group in groups}
         self.slices: dict[SliceId, SimulatedSlice] = {}
         self.counts = CloudCounts()
+        self.calls: list[CloudCall] = []
+        self.refused: set[str] = set()
+        self._requests = 0
         # (group, virtual seconds, wall clock): calls that were to create a slice and timed out, for
         # a caller that lived to see it.
         self.failed_calls: list[tuple[str, float, datetime]] = []
@@ -135,10 +157,14 @@ class Cloud:
         long: the slice exists nevertheless, or never will (see VmManagerProtocol).
         """
         agenda = self._around.agenda
+        self._requests += 1
+        number = self._requests
+        self._note("asked", group, number)
         seconds = self._call_seconds()
         late = seconds > self._call_timeout
         if late:
             self._time_out(f"Creating a slice of {group}", done)
+            agenda.after(self._call_timeout, lambda: self._note("timed out", group, number))
             caller = self._callers_died
             agenda.after(self._call_timeout, lambda: self._note_failure(group, caller))
             if self._calls.random() < 0.5:
@@ -147,17 +173,35 @@ class Cloud:
 
         def answer() -> None:
             self._creating.remove((group, entry))
-            if self._weather.amount(FaultKind.REFUSE_SLICES, group):
+            if not self._has_left(group):
                 self.counts.refused += 1
+                self.refused.add(group)
                 if not late:
+                    self._note("refused", group, number)
                     done(ResourceExhausted(f"The quota for {group} is used up."))
                 return
             made = self._make(group)
             if not late:
+                self._note("granted", group, number)
                 done(made)
 
         entry = agenda.after(seconds, answer)
         self._creating.append((group, entry))
+
+    def being_created(self, group: str) -> int:
+        """How many requests for slices of a group are under way."""
+        return sum(name == group for name, _ in self._creating)
+
+    def _note(self, what: str, group: str, number: int) -> None:
+        self.calls.append(CloudCall(what, group, self._around.agenda.now, number))
+
+    def _has_left(self, group: str) -> bool:
+        """Whether there is another slice to sell."""
+        if self._weather.amount(FaultKind.REFUSE_SLICES, group):
+            return False
+        scarcity = self._weather.amount(FaultKind.SCARCE_SLICES, group)
+        most = int(self.groups[group].max_slices * (1 - scarcity))
+        return not scarcity or sum(not one.state.is_gone for one in self.of_group(group)) < most
 
     def _note_failure(self, group: str, caller: int) -> None:
         if caller == self._callers_died:
@@ -223,7 +267,16 @@ class Cloud:
             # The VMs of a slice come up one after the other.
             seconds += chance.uniform(0.0, 2.0)
             around.agenda.after(seconds, lambda vm=vm: self._boot(one, vm))  # type: ignore[misc]
+        self._shorten(one, seconds)
         return one
+
+    def _shorten(self, one: SimulatedSlice, boots_in: float) -> None:
+        around = self._around
+        share = self._weather.amount(FaultKind.SHORT_LIVED_SLICES, one.scale_group)
+        chance = around.chances.of("short life", one.slice_id)
+        if share and chance.random() < share:
+            self.counts.short_lived += 1
+            around.agenda.after(boots_in + chance.uniform(*_SHORT_LIFE), lambda: self.preempt(one))
 
     def _fail_boot(self, one: SimulatedSlice, chance: Random) -> None:
         """Half of those that fail say so; of the others one just hears nothing."""

@@ -100,7 +100,13 @@ class ControllerProcess:
             retention=scenario.timing.retention,
         )
         self.autoscaler = SimulatedAutoscaler(
-            cloud, self, scenario.autoscaling, agenda=agenda, clock=clock, witness=witness
+            cloud,
+            self,
+            scenario.autoscaling,
+            agenda=agenda,
+            clock=clock,
+            witness=witness,
+            memory=self._database,
         )
         self.sessions = Sessions(self.state)
         self._inbox: deque[_Entry] = deque()

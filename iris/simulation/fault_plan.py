@@ -56,6 +56,14 @@ def _restart(chance: Random) -> tuple[float, float, str]:
     return chance.choice((0.5, 3.0, 45.0)), chance.uniform(0.1, 0.6), ""
 
 
+def _unhealthy(chance: Random) -> tuple[float, float, str]:
+    return chance.choice((2.0, 20.0, 90.0)), chance.uniform(0.1, 0.6), ""
+
+
+def _drain(chance: Random) -> tuple[float, float, str]:
+    return chance.choice((5.0, 40.0, 150.0)), chance.uniform(0.1, 0.4), ""
+
+
 def _crash(chance: Random) -> tuple[float, float, str]:
     return chance.choice((0.5, 5.0, 40.0)), 0.0, chance.choice(tuple(CrashPoint)).value
 
@@ -78,6 +86,10 @@ _KINDS: dict[FaultKind, tuple[int, _Make]] = {
     FaultKind.REFUSE_SLICES: (2, _of_a_group(_window(10.0, 90.0, 1.0, 1.0))),
     FaultKind.FAIL_BOOTS: (2, _of_a_group(_window(10.0, 120.0, 0.3, 1.0))),
     FaultKind.SLOW_CLOUD: (2, _window(10.0, 90.0, 1.0, 80.0)),
+    FaultKind.SHORT_LIVED_SLICES: (1, _of_a_group(_window(20.0, 120.0, 0.2, 0.9))),
+    FaultKind.SCARCE_SLICES: (2, _of_a_group(_window(20.0, 120.0, 0.2, 0.9))),
+    FaultKind.UNHEALTHY_WORKERS: (2, _unhealthy),
+    FaultKind.DRAIN_WORKERS: (2, _drain),
     FaultKind.CRASH_CONTROLLER: (4, _crash),
     FaultKind.JUMP_CLOCK: (2, _jump),
 }

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from random import Random
 
 from iris.model.fleet import VmState
+from iris.model.ids import WorkerId
 from iris.simulation.clock import Agenda, Chances, VirtualClock
 from iris.simulation.cloud import Cloud, SimulatedSlice, SimulatedVm
 from iris.simulation.scenario import CrashPoint, Fault, FaultKind
@@ -29,12 +30,14 @@ class Striker:
         clock: VirtualClock,
         chances: Chances,
         restart: Callable[[float], None],
+        drain: Callable[[WorkerId, float], None],
     ) -> None:
         self.struck: dict[FaultKind, int] = dict.fromkeys(FaultKind, 0)
         self._cloud = cloud
         self._clock = clock
         self._chances = chances
         self._restart = restart
+        self._drain = drain
         self._armed: list[tuple[CrashPoint, float]] = []
         for fault in faults:
             if fault.kind not in WINDOWS:
@@ -78,6 +81,10 @@ class Striker:
                 self._cloud.restart_worker(one, vm, fault.lasts, politely=polite)
             case FaultKind.KILL_VMS:
                 self._cloud.kill_vm(one, vm)
+            case FaultKind.UNHEALTHY_WORKERS if vm.worker is not None:
+                vm.worker.fall_ill(fault.lasts)
+            case FaultKind.DRAIN_WORKERS:
+                self._drain(vm.worker_id, fault.lasts)
 
     def _slices(self, fault: Fault, chance: Random) -> list[SimulatedSlice]:
         return [

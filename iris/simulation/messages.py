@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from iris.controller.state.events import Observation
+from iris.model.health import HealthProblem
 from iris.model.ids import AttemptUid, JobId, SliceId, WorkerId
 from iris.model.resources import Resources
 
@@ -26,6 +27,14 @@ class Hello:
     total: Resources
     attributes: tuple[tuple[str, str], ...]
     attempts: tuple[Seen, ...]
+    problems: tuple[HealthProblem, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """Why the worker is not well; nothing if it is."""
+
+    problems: tuple[HealthProblem, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +59,7 @@ class Goodbye:
     reason: str
 
 
-Up = Hello | Observed | Lines | Goodbye
+Up = Hello | Health | Observed | Lines | Goodbye
 
 
 @dataclass(frozen=True, slots=True)

@@ -97,6 +97,16 @@ class FaultKind(Enum):
     SLOW_CLOUD = "slow cloud"
     """Calls to the cloud take up to `amount` seconds longer, beyond their deadlines if it is that
     much."""
+    SHORT_LIVED_SLICES = "short lived slices"
+    """The cloud takes slices that are bought back soon after they came up, each with the chance
+    `amount`."""
+    SCARCE_SLICES = "scarce slices"
+    """The cloud has no more slices than a share 1 - `amount` of what a group may have: capacity comes
+    and goes."""
+    UNHEALTHY_WORKERS = "unhealthy workers"
+    """A share `amount` of the workers says that it is not well, and `lasts` seconds later that it is."""
+    DRAIN_WORKERS = "drain workers"
+    """A user drains a share `amount` of the workers, and lets them work again `lasts` seconds later."""
     CRASH_CONTROLLER = "crash controller"
     """The controller dies in the first turn from then on, at the point `target` (see CrashPoint),
     and starts again `lasts` seconds later."""
@@ -156,7 +166,14 @@ DEFAULT_AUTOSCALING = AutoscalerSettings(
     call_timeout=timedelta(seconds=30),
     backoff_min=timedelta(seconds=5),
     backoff_max=timedelta(seconds=60),
+    health_window=timedelta(minutes=5),
+    short_lived=timedelta(seconds=60),
 )
+
+
+def at_rest(group: ScaleGroup) -> int:
+    """How many slices a group has while there is nothing to do."""
+    return max(group.min_slices, min(group.buffer_slices, group.max_slices))
 
 
 @dataclass(frozen=True, slots=True)

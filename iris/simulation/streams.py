@@ -14,7 +14,7 @@ from iris.controller.state.machine import ControllerState
 from iris.model.errors import Internal, IrisError
 from iris.model.ids import AttemptUid
 from iris.simulation.clock import Agenda, VirtualClock
-from iris.simulation.messages import Goodbye, Hello, Lines, Observed, RunSpec, Seen, Up
+from iris.simulation.messages import Goodbye, Health, Hello, Lines, Observed, RunSpec, Seen, Up
 from iris.simulation.network import Stream
 from iris.simulation.scenario import Timing
 from iris.simulation.session import SimulatedSession
@@ -111,6 +111,7 @@ class WorkerStreams:
             running=tuple(one.attempt_uid for one in seen if not one.state.is_terminal),
             ended=tuple(one.attempt_uid for one in seen if one.state.is_terminal),
             jitter=self._process.brain.jitter(),
+            problems=hello.problems,
         )
 
         def registered(answer: Effects | IrisError) -> None:
@@ -137,6 +138,8 @@ class WorkerStreams:
                 self._observe(session, message.attempts)
             case Lines():
                 self._store_lines(session, message)
+            case Health():
+                self._process.tell(self._health_changed(session, message))
             case Goodbye():
                 reason = f"worker {session.worker_id} left: {message.reason}"
                 self._process.tell(
@@ -150,6 +153,19 @@ class WorkerStreams:
                 )
             case Hello():
                 raise Internal(f"{session.worker_id} says Hello twice on one stream.")
+
+    def _health_changed(self, session: SimulatedSession, said: Health) -> "MakeEvent":
+        worker_id, incarnation = session.worker_id, session.incarnation_id
+
+        def make(state: ControllerState) -> events.Event | None:
+            known = state.fleet.get(worker_id)
+            if known is None or known.record.problems == said.problems:
+                return None
+            return events.WorkerHealthChanged(
+                self._clock.now(), worker_id, incarnation, said.problems
+            )
+
+        return make
 
     def _observe(self, session: SimulatedSession, attempts: tuple[Seen, ...]) -> None:
         for seen in attempts:

@@ -23,6 +23,8 @@ _PER_RUN: Mapping[str, float] = {
     "workers lost": 20,
     "WorkerLost": 3,
     "WorkerDetached": 20,
+    "WorkerHealthChanged": 4,
+    "WorkerDrainChanged": 2,
     "controller crashes": 0.8,
     "messages": 3_000,
     "messages lost": 100,
@@ -32,7 +34,12 @@ _PER_RUN: Mapping[str, float] = {
     "slices preempted": 2,
 }
 # The same of what is rare.
-_RARE: Mapping[str, float] = {"slices refused": 0.2, "boots failed": 0.1, "calls timed out": 0.1}
+_RARE: Mapping[str, float] = {
+    "slices refused": 0.2,
+    "slices short-lived": 0.05,
+    "boots failed": 0.1,
+    "calls timed out": 0.1,
+}
 # Averages mean something from so many runs on; of what is rare, from more.
 _MANY = 10
 _VERY_MANY = 50

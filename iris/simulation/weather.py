@@ -14,6 +14,8 @@ WINDOWS = frozenset(
         FaultKind.REFUSE_SLICES,
         FaultKind.FAIL_BOOTS,
         FaultKind.SLOW_CLOUD,
+        FaultKind.SHORT_LIVED_SLICES,
+        FaultKind.SCARCE_SLICES,
     }
 )
 

@@ -13,6 +13,7 @@ from typing import Protocol
 
 from iris.controller.state.events import Observation
 from iris.model.errors import Internal
+from iris.model.health import HealthProblem
 from iris.model.ids import AttemptUid
 from iris.model.states import TaskState
 from iris.simulation.clock import Agenda, Chances, Entry, VirtualClock
@@ -22,6 +23,7 @@ from iris.simulation.messages import (
     Desired,
     Down,
     Goodbye,
+    Health,
     Hello,
     Lines,
     LinesTaken,
@@ -39,6 +41,7 @@ from iris.worker.stream.backoff import Backoff
 _WELCOME_SECONDS = 10.0
 # A worker says what is when it comes to it: that an attempt is being built, only if that takes time.
 _WORTH_TELLING = 0.5
+_ILL = (HealthProblem("disk", "it is full"),)
 _EXIT_CODES = {TaskState.SUCCEEDED: 0, TaskState.FAILED: 1}
 
 
@@ -112,6 +115,8 @@ class WorkerProcess:
         self._stream: Stream | None = None
         self._streams = 0
         self._welcomed = False
+        self._problems: tuple[HealthProblem, ...] = ()
+        self._was_ill = False
         self._timer: Entry | None = None
         self._backoff = Backoff(around.chances.of("backoff", process.incarnation_id))
         self.dial()
@@ -155,6 +160,7 @@ class WorkerProcess:
                 self.process.total,
                 tuple(sorted(self.process.attributes.items())),
                 tuple(attempts),
+                self._problems,
             )
         )
         self._timer = around.agenda.after(_WELCOME_SECONDS, self._not_welcomed)
@@ -185,6 +191,20 @@ class WorkerProcess:
         """Fault injection: its stream breaks, and both ends learn it at once."""
         if self._stream is not None:
             self._stream.break_now()
+
+    def fall_ill(self, seconds: float) -> None:
+        """Fault injection: it is not well, and says so, for that long."""
+        self._was_ill = True
+        self._note_health(_ILL)
+        self._around.agenda.after(seconds, lambda: self._note_health(()))
+
+    def _note_health(self, problems: tuple[HealthProblem, ...]) -> None:
+        self._problems = problems
+        self._tell_health()
+
+    def _tell_health(self) -> None:
+        if self._stream is not None and self._welcomed:
+            self._stream.up(Health(self._problems))
 
     def leave(self, reason: str) -> None:
         """Goes in good order: what it runs is ended and not told, then it says goodbye and ends."""
@@ -263,6 +283,9 @@ class WorkerProcess:
             attempt.seen() for attempt in self._attempts.values() if not attempt.has_ended
         )
         stream.up(Observed(running))
+        if self._was_ill:
+            # This network loses single messages, which no stream does: so it is said again.
+            self._tell_health()
         ends = tuple(attempt.seen() for attempt in self._attempts.values() if attempt.has_ended)
         if ends:
             stream.up(Observed(ends))

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from random import Random
 
+from iris.autoscaler.settings import AutoscalerSettings
 from iris.controller.state.retry import RetryPolicy
 from iris.model.constraints import Constraint, ConstraintOp
 from iris.model.fleet import ATTRIBUTE_PREEMPTIBLE, ATTRIBUTE_TPU_NAME, ScaleGroup
@@ -17,6 +18,7 @@ from iris.scheduler.policy import SchedulingPolicy, UserPolicy
 from iris.simulation.clock import Chances
 from iris.simulation.fault_plan import plan_faults
 from iris.simulation.scenario import (
+    DEFAULT_AUTOSCALING,
     Behaviour,
     FaultKind,
     JobPlan,
@@ -49,7 +51,7 @@ def scenario_of(seed: int, size: Size | None = None) -> Scenario:
     """Always the same for the same arguments."""
     size = size or Size()
     chances = Chances(seed)
-    groups = fleet(size.workers)
+    groups = _with_buffers(fleet(size.workers), chances.of("buffers"))
     jobs = tuple(_job(number, chances) for number in range(size.jobs))
     return Scenario(
         seed=seed,
@@ -61,6 +63,7 @@ def scenario_of(seed: int, size: Size | None = None) -> Scenario:
         retry=RetryPolicy(
             base=timedelta(seconds=1), longest=timedelta(seconds=30), job_minimum=60, job_factor=10
         ),
+        autoscaling=_autoscaling(chances.of("autoscaling")),
     )
 
 
@@ -117,6 +120,28 @@ def fleet(workers: int) -> tuple[ScaleGroup, ...]:
             preemptible=True,
             attributes=(("zone", "c"),),
         ),
+    )
+
+
+def _with_buffers(groups: tuple[ScaleGroup, ...], chance: Random) -> tuple[ScaleGroup, ...]:
+    """Every third fleet keeps something ready."""
+    if chance.random() < 2 / 3:
+        return groups
+    return tuple(
+        replace(group, buffer_slices=min(chance.choice((0, 1, 2)), group.max_slices))
+        for group in groups
+    )
+
+
+def _autoscaling(chance: Random) -> AutoscalerSettings:
+    """Every third controller asks for few slices at a time."""
+    if chance.random() < 2 / 3:
+        return DEFAULT_AUTOSCALING
+    return replace(
+        DEFAULT_AUTOSCALING,
+        launches_per_minute=chance.choice((20, 60)),
+        launch_batch=chance.choice((1, 5, 20)),
+        max_parallel_calls=chance.choice((2, 16)),
     )
 
 

@@ -11,9 +11,11 @@ from pathlib import Path
 
 from iris.autoscaler.demand import FleetView, ScalingDecision
 from iris.controller.brain import Turn
+from iris.controller.state import events
+from iris.controller.state.machine import ControllerState
 from iris.host.ids import IdSource
 from iris.model.errors import IrisError
-from iris.model.ids import JobId
+from iris.model.ids import JobId, WorkerId
 from iris.model.states import TaskState
 from iris.simulation.checkers.checker import Broken, Checker, Evidence
 from iris.simulation.checkers.everything import all_checkers
@@ -27,12 +29,14 @@ from iris.simulation.history import History
 from iris.simulation.ledger import Ledger
 from iris.simulation.measure import Measures
 from iris.simulation.network import Network, Stream
-from iris.simulation.scenario import Behaviour, CrashPoint, JobPlan, Scenario
+from iris.simulation.scenario import Behaviour, CrashPoint, JobPlan, Scenario, at_rest
 from iris.simulation.weather import Weather
 from iris.simulation.workers import Surroundings
 
 # Often enough to end soon after all is over, seldom enough to cost nothing.
 _LOOK_SECONDS = 5.0
+# A user who gets no answer asks again.
+_PATIENCE = 10.0
 
 MakeCheckers = Callable[[Evidence], list[Checker]]
 
@@ -104,6 +108,7 @@ class World:
             clock=self.clock,
             chances=chances,
             restart=self._crash,
+            drain=self._drain_for,
         )
         self.ledger = Ledger()
         self.counts: Counter[str] = Counter()
@@ -171,6 +176,7 @@ class World:
         self.counts["slices refused"] = cloud.refused
         self.counts["boots failed"] = cloud.failed_boots
         self.counts["slices preempted"] = cloud.preempted
+        self.counts["slices short-lived"] = cloud.short_lived
         self.counts["calls timed out"] = cloud.timed_out
         self.counts["preempted by us"] = self.measures.preemptions
         self.counts["gangs placed"] = self.measures.gangs_placed
@@ -208,6 +214,22 @@ class World:
             checker.crashed()
         self.agenda.after(down_for, self._start_controller)
 
+    def _drain_for(self, worker_id: WorkerId, seconds: float) -> None:
+        self._drain(worker_id, drain=True)
+        self.agenda.after(seconds, lambda: self._drain(worker_id, drain=False))
+
+    def _drain(self, worker_id: WorkerId, *, drain: bool) -> None:
+        """As iris.controller.service does; whoever asks has patience."""
+        again = self.agenda.after(_PATIENCE, lambda: self._drain(worker_id, drain=drain))
+
+        def make(state: ControllerState) -> events.Event | None:
+            if state.fleet.get(worker_id) is None:
+                return None
+            return events.WorkerDrainChanged(self.clock.now(), worker_id, drain)
+
+        if self.controller is not None:
+            self.controller.request(make, lambda _: again.cancel())
+
     # --- the end --------------------------------------------------------------------------------
 
     def _calm_down(self) -> None:
@@ -236,7 +258,7 @@ class World:
             return False  # they come back, or are given up
         # Slices that nobody needs go back; those that should always be there are there.
         return all(
-            len(list(self.cloud.of_group(group.name))) == group.min_slices
+            len(list(self.cloud.of_group(group.name))) == at_rest(group)
             for group in self.scenario.groups
         )
 

@@ -20,7 +20,7 @@ from iris.model.errors import InvalidArgument
 
 T = TypeVar("T")
 
-_SAMPLE_SECONDS = 0.05
+_SAMPLE_SECONDS = 0.25
 # RSS counts pages that forks share many times over; PSS is exact but dearer, so it is read when
 # RSS says it may matter, and now and then.
 _PSS_EVERY = 10

@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import Enum
 from typing import TYPE_CHECKING
 
@@ -14,8 +15,14 @@ class Phase(Enum):
 
     BOOT = 1
     WORK = 2
-    SETTLE = 3  # about what is left once the work is done
-    TEARDOWN = 4  # after the cluster has been stopped
+    CRASH = 3  # the controller dies and comes back
+    RELOAD = 4  # the controller is replaced in good order
+    SETTLE = 5  # about what is left once the work is done
+    TEARDOWN = 6  # after the cluster has been stopped
+
+
+# A phase in which nothing is left to do for a case that was chosen is passed over.
+PHASES_WITH_CLUSTER = (Phase.BOOT, Phase.WORK, Phase.CRASH, Phase.RELOAD, Phase.SETTLE)
 
 
 class Verdict(Enum):
@@ -64,6 +71,21 @@ class Evidence:
 
 
 @dataclass(frozen=True, slots=True)
+class Mark:
+    """Something that was done to the cluster on purpose, for the timeline: a fault, mostly.
+
+    Attributes:
+        at: When, as a time of day.
+        subject: The slice, worker or attempt that it was done to; empty: the whole cluster.
+    """
+
+    at: datetime
+    case: str
+    what: str
+    subject: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class CaseResult:
     """How a case went. Times are seconds since the flow began."""
 
@@ -85,10 +107,22 @@ class CaseResult:
 def check(condition: object, expected: str, found: object = None) -> None:
     """Raises CheckFailed, naming what was expected and what was found, unless `condition` holds."""
     if not condition:
-        raise CheckFailed(f"expected {expected}" + ("" if found is None else f"; found {found!r}"))
+        raise CheckFailed(
+            f"expected {expected}" + ("" if found is None else f"; found {_shown(found)}")
+        )
 
 
 def check_equal(found: object, expected: object, what: str) -> None:
     """Raises CheckFailed unless the two are equal."""
     if found != expected:
-        raise CheckFailed(f"{what}: expected {expected!r}; found {found!r}")
+        raise CheckFailed(f"{what}: expected {_shown(expected)}; found {_shown(found)}")
+
+
+def _shown(value: object) -> str:
+    """For people: states by their values, everything else as it is."""
+    if isinstance(value, Enum):
+        return repr(value.value)
+    if isinstance(value, list | tuple):
+        inside = ", ".join(_shown(one) for one in value)
+        return f"[{inside}]" if isinstance(value, list) else f"({inside})"
+    return repr(value)

@@ -1,20 +1,41 @@
 """What a case works with: a client, the bundle, names of its own, and a place for its evidence."""
 
 import asyncio
+import os
+import random
 import re
-from collections.abc import Callable, Sequence
-from contextlib import aclosing
+import sys
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Protocol
 
 from iris.client import Client, JobView, LogStream
 from iris.host.ports import PortAllocator
 from iris.model.ids import JobId, parse_job_id
 from iris.model.job import Entrypoint, JobSpec
-from iris.model.resources import MIB, Resources
+from iris.model.resources import Resources
 from iris.model.states import JobState
-from iris.smoke.case import CheckFailed, Evidence, check
+from iris.smoke.case import CheckFailed, Evidence, Mark, check
+from iris.smoke.groups import TASK
 
-SMALL = Resources(cpu_millis=50, memory_bytes=32 * MIB)
+SMALL = TASK
+_KEPT_LINES = 50
+
+
+class Control(Protocol):
+    """What the flow can do to the controller of a cluster that it started. Methods block; any thread."""
+
+    def kill(self) -> int:
+        """Ends the controller's process as a crash does (SIGKILL); its pid."""
+
+    def start(self) -> "Cluster":
+        """Brings it up again. Raises IrisError."""
+
+    def reload(self) -> "Cluster":
+        """Has it run the present code and configuration. Raises IrisError."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,12 +45,16 @@ class Cluster:
     Attributes:
         offers: What cases may need and is known beforehand (see Case.needs).
         started_here: This flow started it on this machine, and has to leave nothing of it.
+        state_dir: Of a cluster that was started here.
+        control: Likewise.
     """
 
     address: str
-    token: str
+    token: str = field(repr=False)
     offers: frozenset[str]
     started_here: bool
+    state_dir: Path | None = None
+    control: Control | None = None
 
 
 @dataclass(slots=True)
@@ -43,12 +68,28 @@ class CaseContext:
     prefix: str
     case_name: str
     ports: PortAllocator
+    seed: int = 0
     evidence: list[Evidence] = field(default_factory=list)
     log_lines: list[str] = field(default_factory=list)
+    marks: list[Mark] = field(default_factory=list)
 
     def saw(self, label: str, value: object) -> None:
         """Records a fact that proves that work ran."""
         self.evidence.append(Evidence(label, str(value)))
+
+    @asynccontextmanager
+    async def at(self, cluster: Cluster) -> AsyncIterator["CaseContext"]:
+        """The same case at a controller that was restarted, and may serve elsewhere."""
+        async with Client.connect(cluster.address, cluster.token) as client:
+            yield replace(self, client=client, cluster=cluster)
+
+    def did(self, what: str, subject: str = "") -> None:
+        """Notes a disturbance that the case has just made, for the timeline."""
+        self.marks.append(Mark(datetime.now(UTC), self.case_name, what, subject))
+
+    def random(self) -> random.Random:
+        """Numbers that follow from the flow's seed and the case's name alone."""
+        return random.Random(f"{self.seed} {self.case_name}")
 
     def job_id(self, suffix: str = "") -> JobId:
         """A name that no other case and no other run of the flow uses."""
@@ -60,6 +101,49 @@ class CaseContext:
         argv = (self.python, "-I", "-S", f"iris/smoke/programs/{name}", *arguments)
         return JobSpec(Entrypoint(argv), resources, bundle_digest=self.bundle_digest)
 
+    def with_iris(self, spec: JobSpec) -> JobSpec:
+        """The same job, whose program can import Iris: for tasks on this machine."""
+        folders = os.pathsep.join(os.path.abspath(entry) for entry in sys.path if entry)
+        argv = spec.entrypoint.argv
+        if argv[:3] == (self.python, "-I", "-S"):
+            argv = (self.python, "-P", "-s", "-S", *argv[3:])
+        return replace(
+            spec,
+            entrypoint=replace(spec.entrypoint, argv=argv),
+            env=(*spec.env, ("PYTHONPATH", folders)),
+        )
+
+    async def launch(self, spec: JobSpec, *, suffix: str = "") -> JobId:
+        """Submits a job and returns its id."""
+        job_id = self.job_id(suffix)
+        await self.client.launch(job_id, spec)
+        return job_id
+
+    async def succeeded(self, job_id: JobId) -> JobView:
+        """Waits for a job's end; fails the case, with its last log lines kept, unless it succeeded."""
+        job = await self.client.wait(job_id)
+        if job.state is not JobState.SUCCEEDED:
+            self.log_lines.extend((await self.logs(job.job_id))[-_KEPT_LINES:])
+        check(
+            job.state is JobState.SUCCEEDED,
+            f"{job_id} to succeed",
+            f"{job.state.value}: {job.error}",
+        )
+        return job
+
+    @asynccontextmanager
+    async def running(
+        self, spec: JobSpec, *, suffix: str = "", until: str = "^ready"
+    ) -> AsyncIterator[JobId]:
+        """A job that runs inside of the block: it has written a line that matches, and is ended
+        after the block unless it ended by itself."""
+        job_id = await self.launch(spec, suffix=suffix)
+        try:
+            await self.first_line(job_id, until)
+            yield job_id
+        finally:
+            await self.client.terminate(job_id, "smoke: no longer needed")
+
     async def run(self, spec: JobSpec, *, suffix: str = "") -> JobView:
         """Submits a job and waits for its end."""
         job_id = self.job_id(suffix)
@@ -68,15 +152,7 @@ class CaseContext:
 
     async def run_to_success(self, spec: JobSpec, *, suffix: str = "") -> JobView:
         """The same; fails the case, with the job's last log lines kept, unless it succeeded."""
-        job = await self.run(spec, suffix=suffix)
-        if job.state is not JobState.SUCCEEDED:
-            self.log_lines.extend(await self.logs(job.job_id))
-        check(
-            job.state is JobState.SUCCEEDED,
-            f"{job.job_id} to succeed",
-            f"{job.state.value}: {job.error}",
-        )
-        return job
+        return await self.succeeded(await self.launch(spec, suffix=suffix))
 
     async def logs(self, job_or_task: str, *, stream: LogStream | None = None) -> list[str]:
         """All log lines there are, as text; of one stream if named."""
@@ -97,7 +173,7 @@ class CaseContext:
             f"expected a log line of {job_or_task} that matches {pattern!r}; found {seen[-5:]}"
         )
 
-    async def until(self, condition: Callable[[], object], *, every: float = 0.02) -> object:
+    async def until(self, condition: Callable[[], Any], *, every: float = 0.02) -> Any:
         """The first true value of `condition` (a coroutine function or a plain one). The case's
         deadline bounds the wait."""
         while True:

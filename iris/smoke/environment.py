@@ -19,15 +19,20 @@ def describe_environment() -> dict[str, str]:
         "user": f"uid {os.getuid()}",
         "sandbox": describe_sandbox(),
         "network": describe_network(),
-        "seed": os.environ.get("TEST_RANDOM_SEED", "none given"),
     }
 
 
-def command_to_repeat(argv: Sequence[str], environ: Mapping[str, str]) -> str:
+def command_to_repeat(argv: Sequence[str], environ: Mapping[str, str], seed: int) -> str:
     """What a person types to run the same again: the test's target where Bazel runs this, else the
     program and its flags."""
     target = environ.get("TEST_TARGET")
-    return f"./bazelw test {target} --nocache_test_results" if target else shlex.join(argv)
+    flag = f"--seed={seed}"
+    if target:
+        return f"./bazelw test {target} --nocache_test_results --test_arg={flag}"
+    flags = [*(one for one in argv[1:] if not one.startswith("--seed=")), flag]
+    if "BUILD_WORKING_DIRECTORY" in environ:  # `bazel run` sets it
+        return shlex.join(["./bazelw", "run", "//tools:smoke", "--", *flags])
+    return shlex.join([*argv[:1], *flags])
 
 
 def describe_sandbox() -> str:

@@ -5,7 +5,6 @@ import asyncio
 import os
 import sys
 import time
-from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -14,11 +13,14 @@ from iris.host.ids import IdSource
 from iris.host.ports import PortAllocator
 from iris.model.errors import InvalidArgument, IrisError
 from iris.smoke.bounds import TreeBounds, limit_cpus
-from iris.smoke.case import Case, CaseResult, Evidence, Phase, Verdict
+from iris.smoke.case import PHASES_WITH_CLUSTER, Case, CaseResult, Evidence, Phase, Verdict
 from iris.smoke.cases import ALL
-from iris.smoke.cluster_under_test import ClusterUnderTest, what_it_offers
+from iris.smoke.cluster_under_test import ClusterUnderTest
 from iris.smoke.context import CaseContext, Cluster
 from iris.smoke.environment import command_to_repeat, describe_environment
+from iris.smoke.history import HistoryRecorder
+from iris.smoke.live import LiveOutput
+from iris.smoke.needs import what_it_offers
 from iris.smoke.options import SmokeOptions
 from iris.smoke.report.summary import FlowReport
 from iris.smoke.runner import CaseRunner
@@ -33,15 +35,15 @@ class Flow:
 
     Args:
         state_dir: An empty folder for the cluster, if one is started; short, because sockets may lie in it.
-        say: Takes a line for whoever is watching.
+        live: Shows whoever is watching how it goes.
     """
 
     def __init__(
-        self, options: SmokeOptions, *, state_dir: Path, ids: IdSource, say: Callable[[str], None]
+        self, options: SmokeOptions, *, state_dir: Path, ids: IdSource, live: LiveOutput
     ) -> None:
         self._options = options
         self._state_dir = state_dir
-        self._say = say
+        self._live = live
         self._prefix = options.label_prefix or ids.fresh("run")
         self._ports = PortAllocator()
         self._began = time.monotonic()
@@ -50,15 +52,19 @@ class Flow:
             chosen_cases(options.cases),
             case_timeout=options.case_timeout,
             began=self._began,
-            say=say,
+            live=live,
         )
+        live.expect(len(chosen_cases(options.cases)) + (options.address is None))
+        self._recorder = HistoryRecorder(self._under_test.found, self._prefix)
+        self._kept = ""
+        self._shutdown_seconds: float | None = None
         self._starting: asyncio.Future[Cluster] | None = None
         self._milestones: list[tuple[str, float]] = []
         self._problems: list[str] = []
 
     async def run(self) -> FlowReport:
         """Runs what was asked for and says what was found. A cancellation is noted, cleaned up after, and reported."""
-        started_at = datetime.now(UTC).isoformat(timespec="seconds")
+        started_at = datetime.now(UTC).isoformat(timespec="milliseconds")
         bounds = self._start_bounds(asyncio.current_task())
         try:
             async with asyncio.timeout(self._options.timeout):
@@ -69,6 +75,7 @@ class Flow:
             self._problems.append("the flow was interrupted")
         except IrisError as error:
             self._problems.append(str(error))
+        await self._recorder.stop()
         await self._tear_down()
         self._ports.close()
         seen = bounds.stop() if bounds else None
@@ -79,10 +86,14 @@ class Flow:
             seconds=time.monotonic() - self._began,
             milestones=tuple(self._milestones),
             environment=describe_environment(),
-            repeat=command_to_repeat(sys.argv, os.environ),
+            repeat=command_to_repeat(sys.argv, os.environ, self._options.seed),
             bounds=seen,
             problem="; ".join(self._problems),
             files=tuple(self._under_test.save_logs(self._options.report_dir)),
+            seed=self._options.seed,
+            shutdown_seconds=self._shutdown_seconds,
+            kept=self._kept,
+            history=self._recorder.history(self._runner.marks()),
         )
 
     async def _start_and_work(self) -> None:
@@ -92,17 +103,25 @@ class Flow:
         # A thread cannot be cancelled: the teardown waits for it.
         cluster = await asyncio.shield(self._starting)
         self._reached("cluster up")
+        self._recorder.start()
         async with Client.connect(cluster.address, cluster.token) as client:
             digest = (await client.upload_archive(self._options.bundle)).digest
             self._reached("bundle there")
             offers = await what_it_offers(cluster, client)
-            for phase in (Phase.BOOT, Phase.WORK, Phase.SETTLE):
-                await self._runner.run_phase(
-                    phase,
-                    offers=offers,
-                    make_context=lambda case: self._context(case, client, cluster, digest),
-                )
+        for phase in PHASES_WITH_CLUSTER:
+            if self._runner.has_cases(phase):
+                await self._run_phase(phase, offers, digest)
                 self._reached(f"{phase.name.lower()} done")
+
+    async def _run_phase(self, phase: Phase, offers: frozenset[str], digest: str) -> None:
+        """With a client of its own: in the phase before, the controller may have been restarted."""
+        cluster = await asyncio.to_thread(self._under_test.found)
+        async with Client.connect(cluster.address, cluster.token) as client:
+            await self._runner.run_phase(
+                phase,
+                offers=offers,
+                make_context=lambda case: self._context(case, client, cluster, digest),
+            )
 
     def _context(self, case: Case, client: Client, cluster: Cluster, digest: str) -> CaseContext:
         return CaseContext(
@@ -113,6 +132,7 @@ class Flow:
             prefix=self._prefix,
             case_name=case.name,
             ports=self._ports,
+            seed=self._options.seed,
         )
 
     async def _tear_down(self) -> None:
@@ -120,12 +140,16 @@ class Flow:
         problem = ""
         if self._starting is not None:
             await asyncio.wait({self._starting})
+        if self._options.keep_on_failure and self._has_failed() and await self._keep(started):
+            return
         try:
             await asyncio.to_thread(self._under_test.stop)
         except IrisError as error:
             problem = str(error)
         stopped = time.monotonic() - self._began
         self._reached("cluster stopped")
+        if self._options.address is None:
+            self._shutdown_seconds = stopped - started
         # In a thread: what the client's closed streams leave to the event loop to end needs it to turn.
         left = await asyncio.to_thread(self._under_test.leftovers)
         if left and not problem:
@@ -139,6 +163,23 @@ class Flow:
             self._runner.record(
                 CaseResult(_TEARDOWN, _TEARDOWN_WHAT, verdict, started, stopped, problem, evidence)
             )
+
+    def _has_failed(self) -> bool:
+        results = self._runner.results()
+        return bool(self._problems) or not all(one.verdict.is_good for one in results)
+
+    async def _keep(self, now: float) -> bool:
+        """Leaves the cluster to whoever looks into what failed; False if it does not even answer."""
+        try:
+            self._kept = await asyncio.to_thread(self._under_test.keep)
+        except IrisError as error:
+            self._problems.append(f"the cluster could not be kept: {error}")
+        if self._kept:
+            told = "the cluster was kept"
+            self._runner.record(
+                CaseResult(_TEARDOWN, _TEARDOWN_WHAT, Verdict.SKIPPED, now, now, told)
+            )
+        return bool(self._kept)
 
     def _start_bounds(self, flow: asyncio.Task[object] | None) -> TreeBounds | None:
         if not self._options.cpu_limit and not self._options.memory_limit:
@@ -160,7 +201,7 @@ class Flow:
     def _reached(self, step: str) -> None:
         at = time.monotonic() - self._began
         self._milestones.append((step, at))
-        self._say(f"[{at:6.2f} s] {step}")
+        self._live.say(f"[{at:6.2f} s] {step}")
 
 
 def chosen_cases(names: tuple[str, ...]) -> tuple[Case, ...]:

@@ -14,7 +14,9 @@ from absl import app
 from iris.host.ids import RandomIds
 from iris.model.errors import IrisError
 from iris.smoke.flow import Flow
+from iris.smoke.live import LiveOutput
 from iris.smoke.options import SmokeOptions, options_from_flags
+from iris.smoke.report.html_report import render_html
 from iris.smoke.report.json_report import render_json
 from iris.smoke.report.junit_report import render_junit
 from iris.smoke.report.markdown_report import render_markdown
@@ -39,7 +41,10 @@ def main(argv: list[str]) -> int:
     print(report.headline())
     if report.problem:
         print(f"problem: {report.problem}")
-    print(f"reports: {options.report_dir}")
+    if report.kept:
+        print(f"the cluster was kept: {report.kept}")
+    print(f"critical path: {report.critical_path()}")
+    print(f"report: {options.report_dir / 'report.html'}")
     return 0 if report.passed else 1
 
 
@@ -47,11 +52,10 @@ def run_flow(options: SmokeOptions) -> FlowReport:
     """Runs the flow in a fresh event loop. SIGTERM and SIGINT end it early, but not its cleanup and report."""
     # Sockets may lie below it: the folder's name has to be short, which TEST_TMPDIR is not.
     state_dir = Path(tempfile.mkdtemp(prefix="iris-"))
+    live = LiveOutput(sys.stdout)
 
     async def run() -> FlowReport:
-        flow = Flow(
-            options, state_dir=state_dir, ids=RandomIds(), say=lambda line: print(line, flush=True)
-        )
+        flow = Flow(options, state_dir=state_dir, ids=RandomIds(), live=live)
         task = asyncio.create_task(flow.run())
         loop = asyncio.get_running_loop()
         # The first one ends the work; the cleanup that follows is bounded and not to be ended.
@@ -60,10 +64,14 @@ def run_flow(options: SmokeOptions) -> FlowReport:
             loop.add_signal_handler(number, interrupt)
         return await task
 
+    report: FlowReport | None = None
     try:
-        return asyncio.run(run())
+        report = asyncio.run(run())
+        return report
     finally:
-        shutil.rmtree(state_dir, ignore_errors=True)
+        live.close()
+        if report is None or not report.kept:
+            shutil.rmtree(state_dir, ignore_errors=True)
 
 
 def once(action: Callable[[], object]) -> Callable[[], None]:
@@ -78,11 +86,14 @@ def once(action: Callable[[], object]) -> Callable[[], None]:
 
 
 def write_reports(report: FlowReport, report_dir: Path, *, junit_copy: str | None) -> None:
-    """Writes report.json, report.md and junit.xml, and a copy of the last where the build system wants it."""
+    """Writes report.json, report.md, report.html and junit.xml, and a copy of the last where the
+    build system wants it.
+    """
     report_dir.mkdir(parents=True, exist_ok=True)
     junit = render_junit(report)
     (report_dir / "report.json").write_text(render_json(report))
     (report_dir / "report.md").write_text(render_markdown(report))
+    (report_dir / "report.html").write_text(render_html(report))
     (report_dir / "junit.xml").write_text(junit)
     if junit_copy:
         Path(junit_copy).write_text(junit)

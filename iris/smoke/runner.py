@@ -6,8 +6,9 @@ import traceback
 from collections.abc import Callable, Sequence
 
 from iris.model.errors import IrisError
-from iris.smoke.case import Case, CaseResult, CheckFailed, Phase, Verdict
+from iris.smoke.case import Case, CaseResult, CheckFailed, Mark, Phase, Verdict
 from iris.smoke.context import CaseContext
+from iris.smoke.live import LiveOutput
 
 
 class CaseRunner:
@@ -16,7 +17,7 @@ class CaseRunner:
     Args:
         case_timeout: Seconds for each case.
         began: `time.monotonic()` at which the flow began.
-        say: Takes a line for whoever is watching.
+        live: Is told what begins and what is over.
     """
 
     def __init__(
@@ -25,13 +26,18 @@ class CaseRunner:
         *,
         case_timeout: float,
         began: float,
-        say: Callable[[str], None],
+        live: LiveOutput,
     ) -> None:
         self._cases = tuple(cases)
         self._case_timeout = case_timeout
         self._began = began
-        self._say = say
+        self._live = live
+        self._marks: list[Mark] = []
         self._results: dict[str, CaseResult] = {}
+
+    def has_cases(self, phase: Phase) -> bool:
+        """Whether anything is to be done in it."""
+        return any(case.phase is phase for case in self._cases)
 
     async def run_phase(
         self, phase: Phase, *, offers: frozenset[str], make_context: Callable[[Case], CaseContext]
@@ -50,7 +56,11 @@ class CaseRunner:
     def record(self, result: CaseResult) -> None:
         """Adds the result of a case that runs outside of the cluster's life, as the teardown's does."""
         self._results[result.name] = result
-        self._tell(result)
+        self._live.over(result)
+
+    def marks(self) -> tuple[Mark, ...]:
+        """What the cases did to the cluster, as far as they are over."""
+        return tuple(self._marks)
 
     def results(self) -> tuple[CaseResult, ...]:
         """In the order of the cases; those whose turn never came are NOT_RUN."""
@@ -71,6 +81,7 @@ class CaseRunner:
             self.record(CaseResult(case.name, case.what, Verdict.SKIPPED, now, now, problem))
             return
         context = make_context(case)
+        self._live.began(case.name)
         started = self._elapsed()
         verdict, problem = Verdict.PASSED, ""
         try:
@@ -96,6 +107,7 @@ class CaseRunner:
     def _finish(
         self, case: Case, context: CaseContext, verdict: Verdict, problem: str, started: float
     ) -> None:
+        self._marks.extend(context.marks)
         evidence, log_lines = tuple(context.evidence), tuple(context.log_lines)
         self.record(
             CaseResult(
@@ -112,10 +124,3 @@ class CaseRunner:
 
     def _elapsed(self) -> float:
         return time.monotonic() - self._began
-
-    def _tell(self, result: CaseResult) -> None:
-        told = result.problem or "; ".join(f"{one.label}: {one.value}" for one in result.evidence)
-        self._say(
-            f"{result.verdict.value:8} {result.name} ({result.seconds:.2f} s)"
-            + (f": {told}" if told else "")
-        )

@@ -1,6 +1,7 @@
 """The runner keeps what cases found, whatever they do."""
 
 import asyncio
+import io
 import time
 from collections.abc import Awaitable, Callable
 from typing import cast
@@ -8,8 +9,9 @@ from typing import cast
 import pytest
 
 from iris.model.errors import NotFound
-from iris.smoke.case import Case, CaseResult, Evidence, Phase, Verdict, check, check_equal
+from iris.smoke.case import Case, CaseResult, Evidence, Mark, Phase, Verdict, check, check_equal
 from iris.smoke.context import CaseContext
+from iris.smoke.live import LiveOutput
 from iris.smoke.runner import CaseRunner
 
 
@@ -19,6 +21,7 @@ class Notes:
     def __init__(self) -> None:
         self.evidence: list[Evidence] = []
         self.log_lines: list[str] = []
+        self.marks: list[Mark] = []
 
     def saw(self, label: str, value: object) -> None:
         self.evidence.append(Evidence(label, str(value)))
@@ -33,7 +36,9 @@ def case(name: str, run: Callable[[CaseContext], Awaitable[None]], **more: objec
 
 
 def runner_of(*cases: Case, case_timeout: float = 30) -> CaseRunner:
-    return CaseRunner(cases, case_timeout=case_timeout, began=time.monotonic(), say=lambda _: None)
+    return CaseRunner(
+        cases, case_timeout=case_timeout, began=time.monotonic(), live=LiveOutput(io.StringIO())
+    )
 
 
 async def outcome(one: Case, **options: float) -> CaseResult:

@@ -6,6 +6,7 @@ from iris.controller.store.changes import Changes, Recovered
 from iris.controller.store.copies import restore
 from iris.controller.store.database import Database
 from iris.controller.store.replay import verify
+from iris.controller.store.scaling_memory import StoredScalingMemory
 from iris.controller.store.store import Store
 
-__all__ = ["Changes", "Database", "Recovered", "Store", "restore", "verify"]
+__all__ = ["Changes", "Database", "Recovered", "Store", "StoredScalingMemory", "restore", "verify"]

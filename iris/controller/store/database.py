@@ -4,7 +4,7 @@ own. `Store` runs one in a thread; a simulation uses it as it is.
 
 import contextlib
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import TypeVar
@@ -120,6 +120,19 @@ class Database:
                 workers=tuple(rows.decode_worker(record) for (record,) in workers),
                 next_number=self._counters.next_number,
             )
+
+    def load_scaling(self) -> dict[str, bytes]:
+        """What the autoscaler saved last, by scale group. Raises DataLoss when it cannot be read."""
+        with self._in_our_words():
+            return dict(self._rows("SELECT scale_group, record FROM scaling").fetchall())
+
+    def save_scaling(self, records: Mapping[str, bytes]) -> None:
+        """Replaces what is kept of these scale groups. Raises Unavailable; nothing is changed then."""
+        self._transact(
+            lambda: self._connection.executemany(
+                "INSERT OR REPLACE INTO scaling VALUES (?, ?)", records.items()
+            )
+        )
 
     def events(self) -> Iterator[Event]:
         """All events that were not pruned, oldest first, also those that are committed meanwhile.

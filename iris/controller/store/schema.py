@@ -102,6 +102,12 @@ MIGRATIONS: tuple[str, ...] = (
     DROP TABLE attempts_1;
     PRAGMA application_id = {APPLICATION_ID};
     """,
+    """
+    CREATE TABLE scaling (               -- what the autoscaler wants to remember; nothing depends on it
+        scale_group TEXT PRIMARY KEY,
+        record BLOB NOT NULL             -- JSON
+    ) WITHOUT ROWID;
+    """,
 )
 VERSION = len(MIGRATIONS)
 

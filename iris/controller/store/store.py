@@ -1,7 +1,7 @@
 """The store as the controller's loop uses it: a Database in a thread of its own."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from pathlib import Path
@@ -54,6 +54,16 @@ class Store:
     async def load(self) -> Recovered:
         """The records. Raises DataLoss when they cannot be read."""
         return await self._in_thread(self._database.load)
+
+    async def load_scaling(self) -> dict[str, bytes]:
+        """What the autoscaler saved last, by scale group. Raises DataLoss when it cannot be read."""
+        return await self._in_thread(self._database.load_scaling)
+
+    async def save_scaling(self, records: Mapping[str, bytes]) -> None:
+        """Replaces what is kept of these scale groups; once this returns it survives as a commit
+        does. Raises Unavailable; nothing is changed then.
+        """
+        await self._in_thread(lambda: self._database.save_scaling(records))
 
     async def prune_events(self, before: datetime) -> int:
         """Deletes events of turns that ended before that; returns how many. Gives the room that

@@ -1,6 +1,7 @@
 """All checkers."""
 
 from iris.simulation.checkers.checker import Checker, Evidence
+from iris.simulation.checkers.health import TheIllRest
 from iris.simulation.checkers.holdings import Holdings
 from iris.simulation.checkers.liveness import (
     EarlierBandsTakeTheirPlace,
@@ -24,6 +25,7 @@ from iris.simulation.checkers.scaling import (
     NoUnderCount,
 )
 from iris.simulation.checkers.state import StateIsSound
+from iris.simulation.checkers.supply import all_of_supply
 from iris.simulation.checkers.waiting import Waiting
 
 
@@ -50,5 +52,7 @@ def all_checkers(evidence: Evidence) -> list[Checker]:
         NoUnderCount(evidence, waiting, holdings, market),
         IdleGoesBack(evidence),
         FailedBootsRest(evidence),
+        *all_of_supply(evidence, holdings, waiting, market),
+        TheIllRest(evidence),
         StateIsSound(evidence),
     ]

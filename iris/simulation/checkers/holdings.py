@@ -25,12 +25,14 @@ class Holder:
             with included.
         strangers: What it said it runs though nobody knows it any more: until that has ended it is
             given nothing, because nobody knows what room it leaves.
+        ill: It says that it is not well.
     """
 
     record: WorkerRecord
     attributes: dict[str, str]
     free: Resources
     connected: bool = False
+    ill: bool = False
     held: dict[AttemptUid, Resources] = field(default_factory=dict)
     strangers: set[AttemptUid] = field(default_factory=set)
 
@@ -71,8 +73,9 @@ class Holdings(Checker):
 
     def accepts(self, holder: Holder) -> bool:
         """Whether it gets work."""
-        draining = holder.record.slice_id in self._draining
-        return holder.connected and not draining and not holder.strangers
+        record = self.evidence.ledger.workers.get(holder.record.worker_id, holder.record)
+        draining = record.drained or record.slice_id in self._draining
+        return holder.connected and not draining and not holder.strangers and not holder.ill
 
     def within_budget(self, user: str, need: Resources, limit: int) -> int:
         """How many times that much the user may hold more, at most `limit`."""
@@ -127,19 +130,34 @@ class Holdings(Checker):
                 holder = self.workers.get(event.worker_id)
                 if holder is not None and holder.record.incarnation_id == event.incarnation_id:
                     holder.connected = False
+            case events.WorkerHealthChanged():
+                self._note_health(event)
+            case events.WorkerDrainChanged():
+                self.dirty |= {event.worker_id} & set(self.workers)
             case events.SliceDraining():
                 self._draining.add(event.slice_id)
             case events.WorkerLost() | events.SliceGone():
                 self._lose(event)
             case events.AttemptObserved() if event.observation.state.is_terminal:
-                uid = event.observation.attempt_uid
-                self._told.add(uid)
-                holder = self.workers.get(event.worker_id)
-                if holder is not None and uid in holder.strangers:
-                    holder.strangers.discard(uid)
-                    self.dirty.add(event.worker_id)
-                if holder is not None and uid not in self._active:
-                    self._release(holder, uid)
+                self._note_end(event)
+
+    def _note_end(self, event: events.AttemptObserved) -> None:
+        uid = event.observation.attempt_uid
+        self._told.add(uid)
+        holder = self.workers.get(event.worker_id)
+        if holder is None:
+            return
+        if uid in holder.strangers:
+            holder.strangers.discard(uid)
+            self.dirty.add(event.worker_id)
+        if uid not in self._active:
+            self._release(holder, uid)
+
+    def _note_health(self, event: events.WorkerHealthChanged) -> None:
+        holder = self.workers.get(event.worker_id)
+        if holder is not None and holder.record.incarnation_id == event.incarnation_id:
+            holder.ill = bool(event.problems)
+            self.dirty.add(event.worker_id)
 
     def _lose(self, event: events.WorkerLost | events.SliceGone) -> None:
         """Whoever comes back after that comes anew."""
@@ -165,6 +183,7 @@ class Holdings(Checker):
             holder = Holder(record, dict(record.attributes), record.total)
             self.workers[event.worker_id] = holder
         holder.connected = True
+        holder.ill = bool(event.problems)
         known = self.evidence.ledger.attempts
         holder.strangers = {
             uid for uid in event.running if uid not in known and uid not in holder.held

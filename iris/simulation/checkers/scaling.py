@@ -17,11 +17,21 @@ from iris.simulation.checkers.holdings import Holdings
 from iris.simulation.checkers.waiting import Alike, Waiting
 from iris.simulation.cloud import SimulatedSlice
 from iris.simulation.controller import ControllerProcess
+from iris.simulation.scenario import at_rest
 
 _MOST = 1 << 20
 _ONE_SLICE = ("slice-id", "tpu-name")
 # Calls take their time, and one that timed out is made again after a rest.
 _MARGIN = 150.0
+
+
+def call_limit(evidence: Evidence) -> float:
+    """Within so many seconds something has come of a wish for slices: calls that hang, and the rest
+    after boots that failed.
+    """
+    settings = evidence.scenario.autoscaling
+    rest = settings.call_timeout * 3 + settings.backoff_max + settings.boot_timeout
+    return rest.total_seconds() + evidence.set_back
 
 
 class Market:
@@ -91,13 +101,13 @@ class NoOverLaunch(Checker):
         """See Checker."""
         buying: dict[str, int] = defaultdict(int)
         for one in decisions:
-            if one.action is ScalingAction.SCALE_UP and one.reason is ScalingReason.DEMAND:
+            if one.action is ScalingAction.SCALE_UP and one.reason.is_for_demand:
                 buying[one.scale_group] += 1
         for name, new in buying.items():
             group = self.evidence.cloud.groups[name]
             coming = sum(self._is_unseen(one) for one in self.evidence.cloud.of_group(name))
             needed = self._needed[name]
-            if coming + new > needed + group.min_slices:
+            if coming + new > needed + group.min_slices + group.buffer_slices:
                 raise self.broken(
                     f"{new} slices of {name} are bought while {coming} are on their way; "
                     f"all that waits could use {needed}"
@@ -141,17 +151,11 @@ class NoUnderCount(Checker):
             del self._short_since[alike]
         for alike in short:
             since = self._short_since.setdefault(alike, now)
-            if now - since > self.patience + self._call_limit():
+            if now - since > self.patience + call_limit(self.evidence):
                 raise self.broken(
                     f"{len(alike.tasks)} tasks like {alike.name} ({alike.need}) wait, groups could "
                     f"run them, and for {now - since:.0f} s too little has come"
                 )
-
-    def _call_limit(self) -> float:
-        settings = self.evidence.scenario.autoscaling
-        # Calls that hang, and the rest after boots that failed.
-        rest = settings.call_timeout * 3 + settings.backoff_max + settings.boot_timeout
-        return rest.total_seconds() + self.evidence.set_back
 
     def _is_short(self, alike: Alike) -> bool:
         """Whether, with everything that is coming, there is too little, and more could be had."""
@@ -162,11 +166,11 @@ class NoUnderCount(Checker):
             each = self._market.per_slice(alike, group)
             if not each:
                 continue
-            slices = list(self.evidence.cloud.of_group(group.name))
+            slices = self.evidence.cloud.of_group(group.name)
             live = [one for one in slices if not one.state.is_gone]
             unready = [one for one in live if self._is_unready(one)]
             coming += each * len(unready)
-            open_ = open_ or len(slices) < group.max_slices
+            open_ = open_ or len(live) < group.max_slices
         missing = len(alike.tasks) * (alike.spec.replicas if alike.is_gang else 1)
         return open_ and coming < min(missing, self._room_in_budget(alike))
 
@@ -222,7 +226,7 @@ class IdleGoesBack(Checker):
                 for one in self.evidence.cloud.of_group(group.name)
                 if one.terminating_since is None
             ]
-            if len(there) > group.min_slices:
+            if len(there) > at_rest(group):
                 seconds = self.evidence.now - self._idle_since
                 raise self.broken(
                     f"nothing has been left to run for {seconds:.0f} s, and {group.name} still "
@@ -231,22 +235,25 @@ class IdleGoesBack(Checker):
 
 
 class FailedBootsRest(Checker):
-    """After boots that failed in a row a group rests, longer each time, until a slice comes up."""
+    """After boots that failed in a row a group rests, longer each time; each slice that comes up
+    ends the rest and halves the row. A restart of the controller changes nothing about it.
+    """
 
     invariant = "groups rest after failed boots"
 
     def __init__(self, evidence: Evidence) -> None:
         super().__init__(evidence)
         self._came_up: set[SliceId] = set()
+        self._given_up: set[SliceId] = set()
         self._row: dict[str, int] = defaultdict(int)
+        # The latest failure, until a slice comes up.
         self._last: dict[str, tuple[float, datetime]] = {}
         self._calls_seen = 0
-        self._up_at: dict[str, float] = {}
+        self._process: ControllerProcess | None = None
 
-    def crashed(self) -> None:
-        """The row is not part of what survives."""
-        self._row.clear()
-        self._came_up.clear()
+    def recovered(self, process: ControllerProcess) -> None:
+        """See Checker."""
+        self._process = process
 
     def planned(self, view: FleetView, decisions: tuple[ScalingDecision, ...]) -> None:
         """See Checker."""
@@ -258,30 +265,31 @@ class FailedBootsRest(Checker):
         failed = {one.scale_group for one in decisions if one.reason is ScalingReason.BOOT_FAILED}
         for one in decisions:
             name = one.scale_group
-            if one.action is ScalingAction.SCALE_UP and self._row[name] and name not in failed:
+            if one.action is ScalingAction.SCALE_UP and name in self._last and name not in failed:
                 rested, least = max(self._rested(name, now)), self._rest(name)
-                # A slice whose call timed out counts as come up when it is found, a little later.
-                came_up = self.evidence.now - self._up_at.get(name, -_MARGIN) < _MARGIN
-                if rested < least and not came_up:
+                if rested < least:
                     raise self.broken(
                         f"{name} buys {rested:.1f} s after its boot number {self._row[name]} in a "
                         f"row failed; it has to rest {least:g} s"
                     )
+            if one.action is ScalingAction.SCALE_DOWN and one.slice_id is not None:
+                self._given_up.add(one.slice_id)
         for name in sorted(failed):
             self._note_failure(name, now)
 
     def _note_successes(self, view: FleetView) -> None:
-        for slice_id, seen in view.slices.items():
-            there = self.evidence.cloud.slices.get(slice_id)
-            if there is None or slice_id in self._came_up:
+        assert self._process is not None
+        known = self._process.autoscaler.knows() - self._came_up - self._given_up
+        for slice_id in known:
+            there, seen = self.evidence.cloud.slices.get(slice_id), view.slices.get(slice_id)
+            if there is None or seen is None or seen.workers < there.group.vms_per_slice:
                 continue
-            if seen.workers >= there.group.vms_per_slice:
-                self._came_up.add(slice_id)
-                self._row[there.scale_group] = 0
-                self._up_at[there.scale_group] = self.evidence.now
+            self._came_up.add(slice_id)
+            self._row[there.scale_group] //= 2
+            self._last.pop(there.scale_group, None)
 
     def _note_failure(self, name: str, at: tuple[float, datetime]) -> None:
-        if not self._row[name] or min(self._rested(name, at)) >= self._rest(name):
+        if name not in self._last or min(self._rested(name, at)) >= self._rest(name):
             # What fails while the group rests belongs to the same failure.
             self._row[name] += 1
             self._last[name] = at

@@ -5,7 +5,7 @@ simulator, which runs the real shell on a clock that is turned by hand.
 import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 from random import Random
@@ -14,18 +14,20 @@ from unittest.mock import Mock, patch
 
 from iris.autoscaler import autoscaler as autoscaler_module
 from iris.autoscaler.autoscaler import Autoscaler
-from iris.autoscaler.calls import PlatformCalls
-from iris.autoscaler.demand import Demand, FleetView, ScalingReport
+from iris.autoscaler.calls import GroupCalls, PlatformCalls
+from iris.autoscaler.demand import Demand, FleetView, ScalingReport, SliceOccupancy
+from iris.autoscaler.groups import GroupState
+from iris.autoscaler.slices import ManagedGroup
 from iris.controller.brain import Brain
 from iris.controller.housekeeping import Housekeeping
 from iris.controller.loop import ControlLoop
 from iris.controller.state.machine import ControllerState
 from iris.controller.state.records import JobRecord
-from iris.controller.store import Changes, Store, opening
+from iris.controller.store import Changes, Store, StoredScalingMemory, opening
 from iris.controller.store.database import Database
 from iris.controller.watch import WatchHub
 from iris.host.clock import Clock
-from iris.model.errors import DataLoss
+from iris.model.errors import DataLoss, Unavailable
 from iris.model.fleet import ScaleGroup, VmState
 from iris.model.ids import JobId, SliceId
 from iris.model.job import Entrypoint, JobSpec
@@ -35,7 +37,7 @@ from iris.simulation.scenario import DEFAULT_AUTOSCALING
 from iris.testing.clock import FakeClock, settle
 from iris.testing.fake_planner import FakePlanner
 from iris.testing.ids import CountedIds
-from iris.testing.platform_fakes import FakeVmManager
+from iris.testing.platform_fakes import FakeVmGroup, FakeVmManager
 
 _CORE = Resources(1_000)
 
@@ -88,6 +90,70 @@ async def _many_deletes() -> None:
     left = len(manager.slices)
     await autoscaler.stop()
     assert left == 1, f"{left} of 54 slices wait behind one that cannot be ended"
+
+
+def _check_replacement(folder: Path) -> None:
+    """All slices are lost and cannot be ended; others come in their places nevertheless."""
+    asyncio.run(_lost_and_replaced())
+
+
+async def _lost_and_replaced() -> None:
+    clock, (manager,) = _managers("cpu", most=8)
+    slices = [manager.add_slice() for _ in range(8)]
+    settings = replace(DEFAULT_AUTOSCALING, max_parallel_calls=4)
+    autoscaler = Autoscaler([manager], settings, clock=clock, ids=CountedIds())
+    await autoscaler.start(_Fleet())
+    complete = SliceOccupancy(1, 0, clock.now())
+    autoscaler.observe(FleetView(slices={one.slice_id: complete for one in slices}))
+    await settle()
+    for one in slices:
+        one.terminate_gate.clear()
+        one.set_state(VmState.PREEMPTED)
+    await settle()
+    autoscaler.observe(FleetView((Demand(JobId("/a/one"), _CORE, (), None, 8),)))
+    for _ in range(20):
+        await settle()
+    bought = len(manager.bought) - len(slices)
+    await autoscaler.stop()
+    assert bought == 8, f"{bought} of 8 slices that were lost are replaced"
+
+
+def _check_strangers(folder: Path) -> None:
+    """A platform's answer names a slice of another kind: it is not ours to end."""
+    asyncio.run(_stranger())
+
+
+async def _stranger() -> None:
+    clock, (ours, theirs) = _managers("cpu", "other", most=1)
+    stranger = theirs.add_slice()
+    ours.slices[stranger.slice_id] = stranger
+    autoscaler = Autoscaler([ours], DEFAULT_AUTOSCALING, clock=clock, ids=CountedIds())
+    await autoscaler.start(_Fleet())
+    await clock.advance(DEFAULT_AUTOSCALING.boot_timeout.total_seconds())
+    await autoscaler.stop()
+    assert not stranger.terminations, "a slice that is not ours was ended"
+
+
+def _check_restart(folder: Path) -> None:
+    """A platform fails; a new process of the controller goes on resting."""
+    asyncio.run(_restarted(folder / "controller.db"))
+
+
+async def _restarted(path: Path) -> None:
+    clock, (manager,) = _managers("cpu", most=1)
+    manager.create_errors = [Unavailable("no stock")]
+    for _ in range(2):
+        store = Store.open(path)
+        memory = StoredScalingMemory(lambda store=store: store)  # type: ignore[misc]
+        autoscaler = Autoscaler(
+            [manager], DEFAULT_AUTOSCALING, clock=clock, ids=CountedIds(), memory=memory
+        )
+        await autoscaler.start(_Fleet())
+        autoscaler.observe(FleetView((Demand(JobId("/a/one"), _CORE, (), None, 1),)))
+        await settle()
+        await autoscaler.stop()
+        store.close()
+    assert not manager.bought, "the second process asked at once"
 
 
 def _check_groups(folder: Path) -> None:
@@ -170,14 +236,41 @@ def _one_call_at_a_time() -> AbstractContextManager[object]:
 
 
 def _all_platforms_in_line() -> AbstractContextManager[object]:
-    shared: list[PlatformCalls] = []
+    shared: list[GroupCalls] = []
 
-    def calls(clock: Clock, timeout: timedelta, limit: int) -> PlatformCalls:
+    def calls(clock: Clock, timeout: timedelta, limit: int) -> GroupCalls:
         if not shared:
-            shared.append(PlatformCalls(clock, timeout, 1))
+            shared.append(GroupCalls(clock, timeout, 1))
         return shared[0]
 
-    return patch.object(autoscaler_module, "PlatformCalls", calls)
+    return patch.object(autoscaler_module, "GroupCalls", calls)
+
+
+def _clear_away_first() -> AbstractContextManager[object]:
+    make = GroupCalls.__init__
+
+    def one_line(self: GroupCalls, clock: Clock, timeout: timedelta, limit: int) -> None:
+        make(self, clock, timeout, limit)
+        self.asking = self.others
+
+    return patch.object(GroupCalls, "__init__", one_line)
+
+
+def _remains_keep_their_places() -> AbstractContextManager[object]:
+    state = ManagedGroup.state
+
+    def full(self: ManagedGroup) -> GroupState:
+        return replace(state(self), leaving=sum(one.leaving for one in self.slices.values()))
+
+    return patch.object(ManagedGroup, "state", full)
+
+
+async def _nothing_is_kept(self: StoredScalingMemory) -> dict[str, bytes]:
+    return {}
+
+
+def _any_slice_is_ours() -> AbstractContextManager[object]:
+    return patch.object(FakeVmGroup, "scale_group", property(lambda self: "cpu"))
 
 
 def _quiet_end() -> AbstractContextManager[object]:
@@ -207,6 +300,30 @@ DIRECTED: tuple[DirectedMutant, ...] = (
         "all others.",
         _one_call_at_a_time,
         _check_deletes,
+    ),
+    DirectedMutant(
+        "remains are cleared away first",
+        "After a wave of preemptions, requests for new slices wait behind the calls that end the old.",
+        _clear_away_first,
+        _check_replacement,
+    ),
+    DirectedMutant(
+        "remains keep their places",
+        "A slice that was lost counts against max_slices until the platform has cleared it away.",
+        _remains_keep_their_places,
+        _check_replacement,
+    ),
+    DirectedMutant(
+        "any slice is ours",
+        "What a platform lists by mistake is adopted, and ended because it does not come up.",
+        _any_slice_is_ours,
+        _check_strangers,
+    ),
+    DirectedMutant(
+        "a new process knows nothing",
+        "Every restart of the controller asks a platform that fails, as if nothing had been.",
+        lambda: patch.object(StoredScalingMemory, "load", _nothing_is_kept),
+        _check_restart,
     ),
     DirectedMutant(
         "one platform holds up all",

@@ -5,12 +5,18 @@ from pathlib import Path
 import pytest
 
 from iris.simulation.checkers.checker import Checker
-from iris.simulation.mutants import of_placement, of_scaling, of_the_state
+from iris.simulation.mutants import of_health, of_placement, of_scaling, of_supply, of_the_state
 from iris.simulation.mutants.directed_fixture import DIRECTED, DirectedMutant
 from iris.simulation.mutants.mutant import Mutant, hunt, usual_scenarios
 from iris.simulation.world import simulate
 
-MUTANTS = (*of_the_state.MUTANTS, *of_placement.MUTANTS, *of_scaling.MUTANTS)
+MUTANTS = (
+    *of_the_state.MUTANTS,
+    *of_placement.MUTANTS,
+    *of_scaling.MUTANTS,
+    *of_supply.MUTANTS,
+    *of_health.MUTANTS,
+)
 OWN_SCENARIOS = [one for one in MUTANTS if one.scenarios is not usual_scenarios]
 
 

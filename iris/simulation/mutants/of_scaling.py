@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from unittest.mock import patch
 
 from iris.autoscaler import plan as plan_module
+from iris.autoscaler import slices as slices_module
 from iris.autoscaler.demand import Demand, FleetView, ScalingAction, ScalingReason
 from iris.autoscaler.groups import Backoff, GroupState
 from iris.autoscaler.plan import Plan
@@ -60,7 +61,7 @@ def _rest_never_grows() -> Iterator[None]:
         return Backoff(1, now + settings.backoff_min, problem)
 
     with ExitStack() as patches:
-        for module in (plan_module, autoscaling):
+        for module in (plan_module, slices_module):
             patches.enter_context(patch.object(module, "after_failed_boot", short))
         yield
 

@@ -2,8 +2,8 @@
 
 from iris.smoke.case import Case, Phase, check
 from iris.smoke.context import CaseContext
-
-STARTED_HERE = "started-here"
+from iris.smoke.groups import SPARE
+from iris.smoke.needs import STARTED_HERE
 
 
 async def slices_go_back(context: CaseContext) -> None:
@@ -17,7 +17,10 @@ async def slices_go_back(context: CaseContext) -> None:
 
     async def all_back() -> bool:
         status = await context.client.cluster_status()
-        return all(len(group.slices) <= group.min_slices for group in status.groups)
+        return all(
+            len(group.slices) <= group.min_slices + (group.name == SPARE.name)
+            for group in status.groups
+        )
 
     await context.until(all_back)
     status = await context.client.cluster_status()

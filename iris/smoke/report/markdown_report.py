@@ -15,6 +15,7 @@ def render_markdown(report: FlowReport) -> str:
     lines += ["| | case | seconds | evidence, or what was wrong |", "|---|---|---|---|"]
     lines += [_row(result) for result in report.results]
     lines += ["", "## Critical path", ""]
+    lines += [report.critical_path(), ""]
     lines += [f"- {at:6.2f} s  {step}" for step, at in report.milestones]
     if report.bounds:
         bounds = report.bounds
@@ -32,6 +33,7 @@ def render_markdown(report: FlowReport) -> str:
         "## Environment",
         "",
         *(f"- {name}: {value}" for name, value in report.environment.items()),
+        f"- seed: {report.seed}",
     ]
     for result in report.results:
         if result.log_lines:

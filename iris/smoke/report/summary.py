@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from iris.smoke.bounds import BoundsReport
 from iris.smoke.case import CaseResult, Verdict
+from iris.smoke.history import History
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,7 +17,11 @@ class FlowReport:
         milestones: Seconds since the flow began at which each step of its critical path was done.
         environment: What it ran in and on: sandbox, processors, versions, seed.
         repeat: The command that runs the same again.
+        seed: What the flow's random choices follow from.
         problem: What ended the flow early; empty if nothing did.
+        shutdown_seconds: How long the cluster took to stop; None if it was not the flow's to stop.
+        kept: Where the cluster can be found that was left running; empty if none was.
+        history: What there was on the cluster, for the timeline.
     """
 
     results: tuple[CaseResult, ...]
@@ -28,6 +33,10 @@ class FlowReport:
     bounds: BoundsReport | None = None
     problem: str = ""
     files: tuple[str, ...] = field(default=())
+    seed: int = 0
+    shutdown_seconds: float | None = None
+    kept: str = ""
+    history: History = field(default_factory=History)
 
     @property
     def passed(self) -> bool:
@@ -40,6 +49,18 @@ class FlowReport:
             and not self.problem
             and all(result.verdict.is_good for result in self.results)
         )
+
+    def critical_path(self) -> str:
+        """Each step with how long it took and, where cases ran in it, the one that ended last."""
+        parts = []
+        before = 0.0
+        for step, at in self.milestones:
+            inside = [one for one in self.results if before <= one.ended <= at and one.seconds]
+            last = max(inside, key=lambda one: one.ended, default=None)
+            name = step.removesuffix(" done")
+            parts.append(f"{name} {at - before:.2f} s" + (f" ({last.name})" if last else ""))
+            before = at
+        return " → ".join(parts)
 
     def headline(self) -> str:
         """One line: verdict, counts, duration."""

@@ -51,6 +51,54 @@ class CallFailed(Exception):
         self.error = error
 
 
+class _Pace:
+    """When what is to be sent next, in monotonic seconds."""
+
+    def __init__(self, now: float, heartbeat_interval: float) -> None:
+        self._heartbeat_interval = heartbeat_interval
+        self._heartbeat_at = now + heartbeat_interval
+        self._lines_at = now
+        self._ends_at = now
+        self._progress_at: float | None = None
+
+    def beats(self, now: float) -> bool:
+        """Whether it is time for a heartbeat, which is sent then."""
+        if now < self._heartbeat_at:
+            return False
+        self._heartbeat_at = now + self._heartbeat_interval
+        return True
+
+    def is_due(self, outbox: Outbox, now: float) -> bool:
+        """Whether a turn of the outbox is."""
+        if self._progress_at is None and outbox.has_progress:
+            self._progress_at = now + PROGRESS_SECONDS
+        return (
+            (outbox.has_ends and now >= self._ends_at)
+            or (outbox.has_lines_to_send and now >= self._lines_at)
+            or (self._progress_at is not None and now >= self._progress_at)
+        )
+
+    def sending(self, outbox: Outbox, now: float) -> None:
+        """A turn begins."""
+        self._progress_at = None
+        self._ends_at = now + ENDS_INTERVAL_SECONDS
+        if outbox.has_lines_to_send:
+            self._lines_at = now + LINES_INTERVAL_SECONDS
+
+    def next(self, outbox: Outbox, give_up_at: float | None) -> float:
+        """When to look again, if nothing happens before."""
+        times = [self._heartbeat_at]
+        if give_up_at is not None:
+            times.append(give_up_at)
+        if outbox.has_lines_to_send:
+            times.append(self._lines_at)
+        if outbox.has_ends:
+            times.append(self._ends_at)
+        if self._progress_at is not None:
+            times.append(self._progress_at)
+        return min(times)
+
+
 class Session:
     """Runs once. One event loop.
 
@@ -175,46 +223,25 @@ class Session:
         """Whatever the outbox has, in turns; between them it waits for more, or for a deadline."""
         outbox, clock = self._outbox, self._clock
         patience = terms.log_flush_timeout.total_seconds()
-        heartbeat_at = clock.monotonic() + terms.heartbeat_interval.total_seconds()
-        lines_at = clock.monotonic()
-        progress_at: float | None = None
-        ends_at = lines_at
+        pace = _Pace(clock.monotonic(), terms.heartbeat_interval.total_seconds())
         while True:
             self._wake.clear()
             now = clock.monotonic()
-            if now >= heartbeat_at:
-                heartbeat_at = now + terms.heartbeat_interval.total_seconds()
+            if pace.beats(now):
                 await call.write(outbox.heartbeat())
             if self._health is not None:
                 problems, self._health = self._health, None
                 await call.write(messages.health(problems))
             outbox.give_up_lines(now, patience)
-            if progress_at is None and outbox.has_progress:
-                progress_at = now + PROGRESS_SECONDS
-            is_due = (
-                (outbox.has_ends and now >= ends_at)
-                or (outbox.has_lines_to_send and now >= lines_at)
-                or (progress_at is not None and now >= progress_at)
-            )
-            if is_due or self._goodbye is not None:
-                progress_at = None
-                ends_at = now + ENDS_INTERVAL_SECONDS
-                if outbox.has_lines_to_send:
-                    lines_at = now + LINES_INTERVAL_SECONDS
+            if pace.is_due(outbox, now) or self._goodbye is not None:
+                pace.sending(outbox, now)
                 for message in outbox.turn():
                     await call.write(message)
             if self._goodbye is not None:
                 await call.write(messages.goodbye(self._goodbye))
                 await call.done_writing()
                 return
-            deadlines = [heartbeat_at, outbox.next_give_up(patience) or heartbeat_at]
-            if outbox.has_lines_to_send:
-                deadlines.append(lines_at)
-            if outbox.has_ends:
-                deadlines.append(ends_at)
-            if progress_at is not None:
-                deadlines.append(progress_at)
-            await self._wait_until(min(deadlines))
+            await self._wait_until(pace.next(outbox, outbox.next_give_up(patience)))
 
     async def _wait_until(self, deadline: float) -> None:
         """Returns then, or when woken."""
