@@ -11,7 +11,7 @@ from iris.lifecycle.discovery import find_local_cluster, find_local_clusters
 from iris.lifecycle.local import LocalController
 from iris.lifecycle.sample_cluster import sample_config
 from iris.lifecycle.state_folder import StateFolder
-from iris.model.errors import InvalidArgument, Unavailable
+from iris.model.errors import FailedPrecondition, InvalidArgument, Unavailable
 from iris.rpc.health import check_health
 
 
@@ -41,6 +41,9 @@ def test_which_controller() -> None:
     assert isinstance(create_controller(config), LocalController)
     config.controller_vm.ClearField("local")
     with pytest.raises(InvalidArgument, match="does not say where the controller runs"):
+        create_controller(config)
+    config.controller_vm.gcp.SetInParent()
+    with pytest.raises(FailedPrecondition, match="starts no gcp controllers"):
         create_controller(config)
 
 

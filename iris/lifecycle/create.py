@@ -6,19 +6,24 @@ from iris_proto import config_pb2
 
 from iris.lifecycle.local import LocalController
 from iris.lifecycle.protocol import ControllerProtocol
-from iris.model.errors import InvalidArgument
+from iris.model.errors import FailedPrecondition, InvalidArgument
 
 
 def create_controller(
     config: config_pb2.ClusterConfig, *, state_dir: Path | None = None, attached: bool = False
 ) -> ControllerProtocol:
     """See LocalController for `state_dir` and `attached`. Raises InvalidArgument where none is
-    named.
+    named, FailedPrecondition for a kind that this version cannot start.
     """
     match config.controller_vm.WhichOneof("kind"):
         case "local":
             return LocalController(config, state_dir=state_dir, attached=attached)
-        case _:
+        case str(kind):
+            raise FailedPrecondition(
+                f"This version of Iris starts no {kind} controllers.",
+                hint="`iris config local FILE` turns the configuration into one for this machine.",
+            )
+        case None:
             raise InvalidArgument(
                 "controller_vm does not say where the controller runs.",
                 hint="Name one, e.g. local.",
