@@ -1,8 +1,7 @@
 """Real SSH servers on this machine, each a host of its own as far as files and names go: own host key,
 own home, own port on 127.0.0.1.
 
-They share this machine's processes and network; for hosts that crash or lose their network see
-iris.testing.ssh_namespaces.
+They share this machine's processes and network.
 """
 
 import os

@@ -16,7 +16,8 @@ from iris.rpc.errors import rpc_errors
 from iris.smoke.case import Case, CheckFailed, check, check_equal
 from iris.smoke.context import SMALL, CaseContext
 from iris.smoke.folders import folder_with, packed
-from iris.smoke.needs import KEPT_STATE
+from iris.smoke.groups import INSIDE
+from iris.smoke.needs import KEPT_STATE, group_need
 
 _PROGRAM = "program.py"
 
@@ -30,7 +31,8 @@ async def corrupt_bundle(context: CaseContext) -> None:
         digest = (await context.client.upload_bundle(folder)).digest
         await _lie(context, packed(folder))
     argv = (context.python, "-I", "-S", _PROGRAM)
-    spec = JobSpec(Entrypoint(argv), SMALL, bundle_digest=digest)
+    # There the cache is on this machine, where it can be changed.
+    spec = INSIDE.only(JobSpec(Entrypoint(argv), SMALL, bundle_digest=digest))
     first = await context.run_to_success(spec, suffix="before")
     check_equal(await context.logs(first.job_id, stream=LogStream.STDOUT), [said], "the output")
     spoiled = _spoil(context, digest)
@@ -89,6 +91,6 @@ BUNDLE_CASES = (
         "corrupt-bundle",
         "What was changed on its way or in a cache is never run.",
         corrupt_bundle,
-        needs=frozenset({KEPT_STATE}),
+        needs=frozenset({KEPT_STATE, group_need(INSIDE)}),
     ),
 )
