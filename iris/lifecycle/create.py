@@ -18,13 +18,13 @@ def create_controller(
     match config.controller_vm.WhichOneof("kind"):
         case "local":
             return LocalController(config, state_dir=state_dir, attached=attached)
-        case str(kind):
-            raise FailedPrecondition(
-                f"This version of Iris starts no {kind} controllers.",
-                hint="`iris config local FILE` turns the configuration into one for this machine.",
-            )
         case None:
             raise InvalidArgument(
                 "controller_vm does not say where the controller runs.",
                 hint="Name one, e.g. local.",
+            )
+        case kind:
+            raise FailedPrecondition(
+                f"This version of Iris starts no {kind} controllers.",
+                hint="`iris config local FILE` turns the configuration into one for this machine.",
             )

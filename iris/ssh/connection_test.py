@@ -140,11 +140,11 @@ async def _echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
 
 
 async def test_a_socket_there_leads_here_and_a_stale_one_is_replaced(
-    connection: SshConnection, host: SshHost, tmp_path: Path
+    connection: SshConnection, host: SshHost, short_tmp_path: Path
 ) -> None:
     server = await asyncio.start_server(_echo, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
-    there = tmp_path / "d" / "s"
+    there = short_tmp_path / "d" / "s"
     there.parent.mkdir()
     there.write_text("stale")
     async with server, connection.remote_forward(str(there), f"127.0.0.1:{port}") as dial:
