@@ -1,10 +1,13 @@
 """The file is the same whoever writes it, unpacks itself whole or not at all, and says where it cannot run."""
 
+import json
 import os
 import subprocess
 import sys
 import zipfile
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -91,6 +94,26 @@ def test_many_at_once_leave_one_whole_folder(pyz: Path) -> None:
         codes = [done.returncode for done in pool.map(lambda _: run(pyz, "cli"), range(8))]
     assert codes == [7] * 8
     assert len(folders(pyz.parent)) == 1
+
+
+def test_what_another_unpacked_meanwhile_is_left_alone(
+    pyz: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may be running from there."""
+    made: list[int] = []
+    with zipfile.ZipFile(pyz) as file:
+        digest = json.loads(file.read(start.ABOUT))["digest"]
+        folder = pyz.parent / digest
+
+        @contextmanager
+        def after_another(parent: str) -> Iterator[None]:
+            start.unpack(file, str(pyz), str(folder))
+            made.append(folder.stat().st_ino)
+            yield
+
+        monkeypatch.setattr(start, "one_at_a_time", after_another)
+        assert start.unpacked(file, str(pyz), digest) == str(folder)
+    assert [folder.stat().st_ino] == made
 
 
 def test_what_is_not_whole_is_unpacked_again(pyz: Path) -> None:

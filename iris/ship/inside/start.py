@@ -6,6 +6,7 @@ here, and annotations that it would not understand stand in quotes.
 """
 
 import contextlib
+import fcntl
 import json
 import os
 import platform
@@ -13,6 +14,7 @@ import shutil
 import sys
 import tempfile
 import zipfile
+from collections.abc import Iterator
 from typing import Any
 
 ABOUT = "iris_ship.json"
@@ -75,11 +77,22 @@ def unpacked(file: zipfile.ZipFile, archive: str, digest: str) -> str:
             if os.stat(parent).st_uid != os.geteuid():
                 continue  # what lies there could be anybody's
             if not is_complete(file, folder):
-                unpack(file, archive, folder)
+                with one_at_a_time(parent):
+                    # Another may have done it by now, and be running from there.
+                    if not is_complete(file, folder):
+                        unpack(file, archive, folder)
             return folder
         except OSError as error:
             problem = problem or error
     sys.exit(f"Iris cannot be unpacked beside {archive}: {problem}")
+
+
+@contextlib.contextmanager
+def one_at_a_time(parent: str) -> "Iterator[None]":
+    """Waits until no other process is within, in that folder. Who ends, however, lets others in."""
+    with open(os.path.join(parent, ".iris-ship.lock"), "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def is_complete(file: zipfile.ZipFile, folder: str) -> bool:
@@ -101,7 +114,7 @@ def payload(file: zipfile.ZipFile) -> "list[zipfile.ZipInfo]":
 
 
 def unpack(file: zipfile.ZipFile, archive: str, folder: str) -> None:
-    """Makes the folder, so that it is seen only when it is whole. Several may do so at once."""
+    """Makes the folder, so that it is seen only when it is whole."""
     making = tempfile.mkdtemp(prefix=".", dir=os.path.dirname(folder))
     try:
         for info in payload(file):
@@ -112,9 +125,7 @@ def unpack(file: zipfile.ZipFile, archive: str, folder: str) -> None:
             os.chmod(path, info.external_attr >> 16 & 0o777)
         copy(archive, os.path.join(making, COPY))
         discard(folder)  # one that is not complete
-        # OSError: another was quicker.
-        with contextlib.suppress(OSError):
-            os.rename(making, folder)
+        os.rename(making, folder)
     finally:
         shutil.rmtree(making, ignore_errors=True)
 
