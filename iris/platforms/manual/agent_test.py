@@ -54,6 +54,17 @@ class Host:
     def refusal(self, **request: Any) -> str:
         return str(self.messages(**request)[-1]["refused"])
 
+    def until(self, wanted: dict[str, Any], **request: Any) -> list[dict[str, Any]]:
+        """What it says until it has said that, and after its standard input has ended then."""
+        with self.begin(**request) as process:
+            assert process.stdout is not None
+            assert process.stdin is not None
+            said = [json.loads(process.stdout.readline())]
+            while said[-1] != wanted:
+                said.append(json.loads(process.stdout.readline()))
+            process.stdin.close()
+            return said + [json.loads(line) for line in process.stdout]
+
     def claim(self, label: str = "ours", slice_id: str = "s") -> Any:
         return self.ask(
             action="claim",
@@ -178,7 +189,7 @@ def test_a_worker_is_started_with_its_options_and_outlives_the_agent(host: Host)
     folder = Path(host.claim()["claim"]["vm_dir"])
     record = host.start()["ok"]
     assert ProcessIdentity(record["pid"], record["start_time"]).is_alive()
-    messages = host.messages(action="watch", vm_dir=str(folder), log_from=0)
+    messages = host.until({"state": "registered"}, action="watch", vm_dir=str(folder), log_from=0)
     assert {"state": "registered"} in messages
     assert messages[-1] == {"refused": "the connection ended"}
     assert (folder / "told").read_text() == "told so\n"
@@ -199,7 +210,7 @@ def test_a_worker_that_ignores_the_signal_is_killed(host: Host) -> None:
     host.claim()
     record = host.start("import signal; signal.signal(15, signal.SIG_IGN); " + WORKER)["ok"]
     folder = host.home / "work/vms/s-0"
-    assert {"state": "registered"} in host.messages(action="watch", vm_dir=str(folder), log_from=0)
+    host.until({"state": "registered"}, action="watch", vm_dir=str(folder), log_from=0)
     host.ask(action="end", **OURS, grace=0.05)
     assert not ProcessIdentity(record["pid"], record["start_time"]).is_alive()
 
