@@ -2,24 +2,14 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from iris_proto import config_pb2
 
 from iris.lifecycle.create import create_controller
 from iris.lifecycle.local import LocalController
-from iris.lifecycle.protocol import ControllerProtocol, ControllerStatus
+from iris.lifecycle.protocol import Connection, ControllerProtocol, ControllerStatus
 from iris.lifecycle.state_folder import StateFolder
-from iris.model.errors import Unavailable
-
-
-@dataclass(frozen=True, slots=True)
-class Connection:
-    """How to reach a controller. The token is its key: never log it."""
-
-    address: str
-    token: str = field(repr=False)
 
 
 class ClusterManager:
@@ -37,7 +27,6 @@ class ClusterManager:
         state_dir: Path | None = None,
         attached: bool = True,
     ) -> None:
-        self._config = config
         self._controller = create_controller(config, state_dir=state_dir, attached=attached)
 
     @property
@@ -73,7 +62,5 @@ class ClusterManager:
         """An address and a token that work inside the block. Raises Unavailable if it is not
         running, or not well.
         """
-        status = self._controller.status()
-        if not status.healthy:
-            raise Unavailable(f"Cluster {self._config.name!r} cannot be reached: {status.problem}")
-        yield Connection(status.address, self.state_folder.read_token())
+        with self._controller.connect() as connection:
+            yield connection

@@ -5,9 +5,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
-from iris.lifecycle.cluster_manager import Connection
 from iris.lifecycle.local import local_status
-from iris.lifecycle.protocol import ControllerStatus
+from iris.lifecycle.protocol import Connection, ControllerStatus
 from iris.lifecycle.state_folder import StateFolder, state_root
 
 _HEALTH_TIMEOUT = timedelta(seconds=5)

@@ -6,7 +6,7 @@ import contextlib
 import os
 import signal
 import socket
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -21,7 +21,7 @@ from iris.host.processes import ProcessHandle, ProcessIdentity, descendants, end
 from iris.lifecycle.controller_process import STARTED, ControllerProcess, spawn
 from iris.lifecycle.handshake import Launch, NoAnswer, wait_for_answer
 from iris.lifecycle.leftovers import Footprint
-from iris.lifecycle.protocol import ControllerStatus
+from iris.lifecycle.protocol import Connection, ControllerStatus
 from iris.lifecycle.state_folder import (
     ControllerRecord,
     StateFolder,
@@ -183,6 +183,14 @@ class LocalController:
         if tail_lines is None:
             return text
         return "".join(text.splitlines(keepends=True)[-tail_lines:]) if tail_lines > 0 else ""
+
+    @contextlib.contextmanager
+    def connect(self) -> Iterator[Connection]:
+        """See ControllerProtocol."""
+        status = self.status()
+        if not status.healthy:
+            raise Unavailable(f"Cluster {self._config.name!r} cannot be reached: {status.problem}")
+        yield Connection(status.address, self._folder.read_token())
 
     def _running(self) -> ControllerRecord | None:
         """This cluster's running controller. Raises FailedPrecondition if it is another cluster's:

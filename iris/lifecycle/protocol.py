@@ -1,8 +1,17 @@
 """What every kind of controller can be told, from any process."""
 
-from dataclasses import dataclass
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """How to reach a controller. The token is its key: never log it."""
+
+    address: str
+    token: str = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -11,7 +20,8 @@ class ControllerStatus:
 
     Attributes:
         running: Its process (or machine) exists.
-        address: `host:port`, empty while it has none.
+        address: `host:port`, as its own machine calls it; empty while it has none. Where that is not
+            reached from here, `connect` gives one that is.
         healthy: It answered a real Health RPC, with its own name, within the deadline.
         vm_name: The machine it runs on.
         version: As it says itself; empty if it did not answer.
@@ -59,3 +69,8 @@ class ControllerProtocol(Protocol):
 
     def fetch_startup_logs(self, tail_lines: int | None = None) -> str | None:
         """What it wrote while starting, also if that failed; None if it never was started."""
+
+    def connect(self) -> AbstractContextManager[Connection]:
+        """An address and a token that work inside the block. Raises Unavailable if it is not
+        running, or not well.
+        """
