@@ -155,6 +155,13 @@ async def test_processes(runtime: ProcessRuntime) -> None:
     assert (report.exit_code, report.signal) in ((1, None), (None, signal.SIGKILL))
 
 
+async def test_who_was_refused_a_process_and_failed(runtime: ProcessRuntime) -> None:
+    # Faster than anybody could look at it, where the kernel does not hold the limit itself.
+    code = f"import os, time\nfor _ in range(9999):\n    if os.fork() == 0: {FOREVER}\n"
+    report, _, err = await run_code(runtime, code, Limits(processes=20))
+    assert report.exceeded == "processes", err
+
+
 async def test_threads_are_processes(runtime: ProcessRuntime) -> None:
     code = (
         "import threading, time\n"

@@ -8,6 +8,7 @@ anybody else (sudo). The superuser's tasks keep all their rights: no user namesp
 import ctypes
 import os
 import signal
+from itertools import takewhile
 from typing import NamedTuple
 
 from iris.worker.runtime import process_control
@@ -16,6 +17,10 @@ from iris.worker.runtime.raw_fork import LIBC, fork_with
 _CLONE_NEWNS = 0x00020000
 _CLONE_NEWUSER = 0x10000000
 _CLONE_NEWPID = 0x20000000
+# From this kernel on, pid_max is each PID namespace's own.
+_BOUNDS_NAMESPACES = (6, 14)
+_RESERVED_PIDS = 300
+_MOST_PIDS = 1 << 22
 _MS_NOSUID, _MS_NODEV, _MS_NOEXEC, _MS_REC, _MS_SLAVE = 2, 4, 8, 1 << 14, 1 << 19
 
 
@@ -76,6 +81,29 @@ def settle(user: int, group: int) -> Outside:
     _call("mount", b"none", b"/", None, _MS_REC | _MS_SLAVE, None)
     _call("mount", b"proc", b"/proc", b"proc", _MS_NOSUID | _MS_NODEV | _MS_NOEXEC, None)
     return outside
+
+
+def bound_processes(most: int) -> bool:
+    """In the first process of a new PID namespace: no more than about `most` processes and threads
+    can be in it from now on (before its pids have been gone through once, up to 300 more: the
+    kernel does not use those again). False where kernels cannot: there is one number for all of
+    the machine, and not ours to change.
+
+    See pid_max in https://docs.kernel.org/admin-guide/sysctl/kernel.html and pid_namespaces(7).
+    """
+    if os.getpid() != 1 or kernel_version() < _BOUNDS_NAMESPACES:
+        return False
+    try:
+        _write("/proc/sys/kernel/pid_max", str(min(_RESERVED_PIDS + most + 1, _MOST_PIDS)))
+    except OSError:
+        return False
+    return True
+
+
+def kernel_version() -> tuple[int, int]:
+    """Of the machine's kernel: (6, 14)."""
+    major, minor = os.uname().release.split(".")[:2]
+    return int(major), int("".join(takewhile(str.isdigit, minor)))
 
 
 def probe() -> str:

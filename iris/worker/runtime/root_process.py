@@ -11,12 +11,12 @@ import os
 import resource
 import signal
 import sys
-from itertools import takewhile
 from typing import NamedTuple, NoReturn
 
 from iris.worker.runtime import process_control, wire
 from iris.worker.runtime.attempt_groups import AttemptGroups
 from iris.worker.runtime.limits import TreeLimits
+from iris.worker.runtime.namespaces import kernel_version
 
 _EXEC_FAILED = 127
 _COUNTS_IN_NAMESPACES = (5, 14)
@@ -142,10 +142,8 @@ def set_rlimits(limits: TreeLimits, *, in_user_namespace: bool) -> None:
     tree. Then it cannot explode between two looks of the watchdog, which ends it for what is beyond
     the limit.
     """
-    if limits.processes and in_user_namespace and _kernel() >= _COUNTS_IN_NAMESPACES:
-        _lower(
-            resource.RLIMIT_NPROC, limits.processes + max(_SPARE_PROCESSES, limits.processes // 8)
-        )
+    if limits.processes and in_user_namespace and kernel_version() >= _COUNTS_IN_NAMESPACES:
+        _lower(resource.RLIMIT_NPROC, processes_with_spare(limits))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     if limits.open_files:
         _lower(resource.RLIMIT_NOFILE, limits.open_files)
@@ -153,9 +151,9 @@ def set_rlimits(limits: TreeLimits, *, in_user_namespace: bool) -> None:
         _lower(resource.RLIMIT_FSIZE, limits.disk_bytes)
 
 
-def _kernel() -> tuple[int, int]:
-    major, minor = os.uname().release.split(".")[:2]
-    return int(major), int("".join(takewhile(str.isdigit, minor)))
+def processes_with_spare(limits: TreeLimits) -> int:
+    """What the kernel is to refuse, so that the watchdog sees who went beyond the limit."""
+    return limits.processes + max(_SPARE_PROCESSES, limits.processes // 8)
 
 
 def _lower(which: int, value: int) -> None:

@@ -10,13 +10,13 @@ import sys
 import time
 from typing import NamedTuple
 
-from iris.worker.runtime import readings, wire
+from iris.worker.runtime import namespaces, readings, wire
 from iris.worker.runtime.attempt_groups import AttemptGroups
 from iris.worker.runtime.contained_tree import ContainedTree
 from iris.worker.runtime.containment import Containment
 from iris.worker.runtime.limits import DISK, PROCESSES, WALL, Excess
 from iris.worker.runtime.oom_watch import OomWatch
-from iris.worker.runtime.root_process import RootProcess
+from iris.worker.runtime.root_process import RootProcess, processes_with_spare
 from iris.worker.runtime.wakeup import Wakeup
 from iris.worker.runtime.watchdog import Watchdog
 
@@ -73,6 +73,7 @@ class TreeRun:
         self._watchdog = Watchdog(request.limits, groups.enforced)
         self._oom = OomWatch(groups)
         self._excess: Excess | None = None
+        self._crowd: Excess | None = None
         self._said_disk_bytes = 0
         self._cause = wire.BY_ITSELF
         self._is_asked = False
@@ -92,6 +93,10 @@ class TreeRun:
 
     def start_root(self, stdout: int, stderr: int) -> None:
         """Starts the tree's first process."""
+        limits = self._request.limits
+        if self._tree.in_namespace and limits.processes and PROCESSES not in self._groups.enforced:
+            # A tree that explodes leaves the watchdog no turn.
+            namespaces.bound_processes(processes_with_spare(limits))
         in_user_namespace = self._tree.in_namespace and self._origin.user != 0
         root = RootProcess(self._request, self._groups, stdout, stderr, in_user_namespace)
         self._tree.start(root)
@@ -209,6 +214,8 @@ class TreeRun:
             return
         excess = self._oom.final_look()
         if excess is None and status:
+            excess = self._crowd
+        if excess is None and status:
             limits = self._request.limits
             excess = self._watchdog.final_disk_excess()
             if excess is None and os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGXFSZ:
@@ -238,7 +245,11 @@ class TreeRun:
                 return
             self._cpu_seconds += used.ru_utime + used.ru_stime
             self._peak_kib = max(self._peak_kib, used.ru_maxrss)
+            had_ended = self._tree.status is not None
             self._tree.child_ended(pid, status)
+            if self._tree.status and not had_ended:
+                # Whoever was refused one more process may have failed before the watchdog's turn.
+                self._crowd = self._watchdog.too_many()
 
     def _read_report(self) -> None:
         """Nothing but the end of the report means that the program runs."""
