@@ -80,6 +80,11 @@ class ProcessHandle:
         handle.close()
         return None
 
+    @property
+    def descriptor(self) -> int | None:
+        """One that can be read from once the process has ended; None where there are no pidfds."""
+        return self._pidfd
+
     def send(self, signum: signal.Signals) -> bool:
         """Sends a signal; False if the process no longer runs. Raises PermissionError for somebody
         else's process.

@@ -17,7 +17,7 @@ from iris.lifecycle.state_folder import StateFolder, note_holder
 _MODULE = "iris.lifecycle.local_daemon"
 # What the controller itself may need of its starter's environment. Tasks see none of it unless the
 # configuration names it.
-_ENVIRONMENT = ("HOME", "LANG", "LC_ALL", "PATH", "TZ")
+_ENVIRONMENT = ("HOME", "LANG", "LC_ALL", "PATH", "SSH_AUTH_SOCK", "TZ")
 # Whoever asks a process to end that does not know how to yet; it has nothing to tidy up.
 _ABORT_GRACE = 2.0
 _ABORT_DEADLINE = 10.0
@@ -80,6 +80,7 @@ def spawn(
     Attached, it stops when this process is gone. Detached, it is in a session of its own and lives
     on.
     """
+    argv, environment = controller_program(folder)
     with contextlib.ExitStack() as ours, contextlib.ExitStack() as theirs:
         answer, answer_end = _pipe(ours, theirs)
         inherited = [answer_end, lock.descriptor]
@@ -92,18 +93,11 @@ def spawn(
             flags.append(f"--lifeline_fd={lifeline_end}")
         log = theirs.enter_context(_new_log(folder.startup_log))
         popen = subprocess.Popen(
-            [
-                sys.executable,
-                *_interpreter_flags(),
-                "-m",
-                _MODULE,
-                f"--state_dir={folder.path}",
-                *flags,
-            ],
+            [*argv, *flags],
             stdin=subprocess.PIPE,
             stdout=log,
             stderr=log,
-            env=_environment(os.environ, folder),
+            env=environment,
             cwd=folder.path,
             pass_fds=inherited,
             start_new_session=not attached,
@@ -119,6 +113,14 @@ def spawn(
     with contextlib.suppress(BrokenPipeError), popen.stdin as stdin:
         stdin.write(launch.to_bytes())
     return process
+
+
+def controller_program(folder: StateFolder) -> tuple[list[str], dict[str, str]]:
+    """What runs a controller by the code of this process: argv, to which descriptors are added, and
+    the environment.
+    """
+    argv = [sys.executable, *_interpreter_flags(), "-m", _MODULE, f"--state_dir={folder.path}"]
+    return argv, _environment(os.environ, folder)
 
 
 def _pipe(readers: contextlib.ExitStack, writers: contextlib.ExitStack) -> tuple[int, int]:

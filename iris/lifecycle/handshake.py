@@ -17,6 +17,7 @@ from dataclasses import dataclass
 
 from iris_proto import config_pb2
 
+from iris.host.processes import ProcessHandle
 from iris.model.errors import ERRORS_BY_CODE, ErrorCode, Internal, IrisError
 
 # An answer is one line of JSON; whatever is longer is cut, so that it fits into a pipe at once.
@@ -87,8 +88,11 @@ class NoAnswer(Exception):
     """The process ended, or the pipe did, before it said anything."""
 
 
-def wait_for_answer(descriptor: int, timeout: float) -> str:
-    """The address it serves at.
+def wait_for_answer(
+    descriptor: int, timeout: float, *, process: ProcessHandle | None = None
+) -> str:
+    """The address it serves at. `process`: whose end means that nothing comes any more, where that
+    cannot be told by the pipe.
 
     Blocks for at most `timeout` seconds. Raises the error the process reported, NoAnswer if it
     died, TimeoutError.
@@ -96,10 +100,15 @@ def wait_for_answer(descriptor: int, timeout: float) -> str:
     until = time.monotonic() + timeout
     poll = select.poll()
     poll.register(descriptor, select.POLLIN)
+    if process is not None and process.descriptor is not None:
+        poll.register(process.descriptor, select.POLLIN)
     data = b""
     while not data.endswith(b"\n"):
-        if not poll.poll(max(0, round((until - time.monotonic()) * 1000))):
+        ready = {fd for fd, _ in poll.poll(max(0, round((until - time.monotonic()) * 1000)))}
+        if not ready:
             raise TimeoutError
+        if descriptor not in ready:
+            raise NoAnswer
         part = os.read(descriptor, 65536)
         if not part:
             raise NoAnswer

@@ -6,7 +6,8 @@ import contextlib
 import os
 import signal
 import socket
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -18,10 +19,16 @@ from iris.config import check_budget, config_to_yaml
 from iris.host.budget import this_machine
 from iris.host.files import FileLock, atomic_write, private_folder
 from iris.host.processes import ProcessHandle, ProcessIdentity, descendants, end_processes
-from iris.lifecycle.controller_process import STARTED, ControllerProcess, spawn
+from iris.lifecycle.controller_process import (
+    STARTED,
+    ControllerProcess,
+    controller_program,
+    spawn,
+)
 from iris.lifecycle.handshake import Launch, NoAnswer, wait_for_answer
 from iris.lifecycle.leftovers import Footprint
 from iris.lifecycle.protocol import Connection, ControllerStatus
+from iris.lifecycle.reload import ask_to_reload, only_one_reload
 from iris.lifecycle.state_folder import (
     ControllerRecord,
     StateFolder,
@@ -37,6 +44,8 @@ from iris.model.errors import (
 )
 
 _STARTUP_LINES = 20
+# Nobody announces that a lock is free.
+_LOOK_SECONDS = 0.01
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +112,7 @@ class LocalController:
         private_folder(self._folder.path)
         check_budget(self._config, this_machine(self._folder.path))
         lock = FileLock(self._folder.lock_file)
-        if not lock.acquire():
+        if not self._settled(lock.acquire):
             raise self._taken()
         try:
             # Not us: who is noted there is told to end by `stop`.
@@ -124,7 +133,7 @@ class LocalController:
         """
         record = self._running()
         process = record.process if record else self._folder.lock_holder()
-        if process is None and self._folder.is_locked():
+        if process is None and not self._settled(lambda: not self._folder.is_locked()):
             raise self._taken()
         tree = (process, *descendants(process)) if process else ()
         footprint = Footprint(self._folder, self._working, record, tree)
@@ -148,10 +157,37 @@ class LocalController:
         return self.start()
 
     def reload(self) -> ControllerStatus:
-        """See ControllerProtocol. A new process is what has the present code; it takes a fraction
-        of a second.
+        """See ControllerProtocol. The running process becomes the present code, with this
+        configuration: workers that are processes run on, with their tasks, and so do machines
+        elsewhere. What runs within the controller itself runs again.
+
+        One that is not well, or would have to serve elsewhere, is restarted instead.
         """
-        return self.restart()
+        with (
+            only_one_reload(self._folder)
+            if self._folder.path.is_dir()
+            else contextlib.nullcontext()
+        ):
+            record = self._running()
+            if record is None or not self.status().healthy or not self._keeps_port(record):
+                return self.restart()
+            self._check_is_ours(record)
+            check_budget(self._config, this_machine(self._folder.path))
+            try:
+                ask_to_reload(
+                    self._folder,
+                    record.process,
+                    controller_program(self._folder),
+                    self._launch(),
+                    (self._timeouts.stop + self._timeouts.start).total_seconds(),
+                )
+            except (NoAnswer, TimeoutError):
+                # It was killed, or hangs. What ran on its machines then runs again.
+                return self.restart()
+            except IrisError as error:
+                raise self._start_failure(error, None) from error
+            atomic_write(self._folder.config_file, config_to_yaml(self._config).encode())
+            return self.status()
 
     def discover(self) -> str | None:
         """See ControllerProtocol. Only one that answers, with this cluster's name, counts."""
@@ -205,20 +241,44 @@ class LocalController:
             )
         return record
 
-    def _already_running(self, record: ControllerRecord) -> ControllerStatus:
-        what = f"Cluster {record.cluster!r} runs already ({record.process}, {record.address})"
+    def _keeps_port(self, record: ControllerRecord) -> bool:
+        """Whether it would serve where workers and tasks know it to."""
+        port = self._config.controller_vm.local.port
+        return port in (0, int(record.address.rpartition(":")[2]))
+
+    def _check_is_ours(self, record: ControllerRecord) -> None:
+        """Raises FailedPrecondition for one that does not live and die with this process though it
+        has to.
+        """
         ours = STARTED.get(self._folder)
         if self._attached and (ours is None or ours.identity != record.process):
             raise FailedPrecondition(
-                f"{what} on the state folder {self._folder.path}.",
+                f"Cluster {record.cluster!r} runs already ({record.process}, {record.address}) on the "
+                f"state folder {self._folder.path}.",
                 hint="Use it, stop it, or choose another state folder.",
             )
+
+    def _already_running(self, record: ControllerRecord) -> ControllerStatus:
+        self._check_is_ours(record)
+        what = f"Cluster {record.cluster!r} runs already ({record.process}, {record.address})"
         status = self.status()
         if not status.healthy:
             raise FailedPrecondition(
                 f"{what} but is not well: {status.problem}", hint="Restart it."
             )
         return status
+
+    def _settled(self, is_free: Callable[[], bool]) -> bool:
+        """Whether the lock is free. Where it is held by nobody who can be named, that is about to
+        change: a killed process keeps its files until the last of its threads is gone, and one that
+        starts another names it at once. Waits for that, for a bounded time.
+        """
+        until = time.monotonic() + self._timeouts.leftovers.total_seconds()
+        while not is_free():
+            if self._folder.lock_holder() is not None or time.monotonic() > until:
+                return False
+            time.sleep(_LOOK_SECONDS)
+        return True
 
     def _taken(self) -> FailedPrecondition:
         holder = self._folder.lock_holder()

@@ -19,8 +19,9 @@ from iris.host.budget import this_machine
 from iris.host.clock import Clock
 from iris.host.ids import IdSource
 from iris.lifecycle.handshake import Launch
+from iris.lifecycle.reload import HandOver, guard_port
 from iris.lifecycle.state_folder import StateFolder, working_folders_of
-from iris.lifecycle.vm_managers import VmManagers, end_slices
+from iris.lifecycle.vm_managers import VmManagers, end_slices, hand_over_slices
 from iris.platforms.local.budget import MachineBudget
 from iris.platforms.local.machine import LocalMachine, LocalMachineOptions
 from iris.version import VERSION
@@ -36,12 +37,23 @@ _POLICIES = {
 
 
 class LocalControlPlane:
-    """One cluster, from `start` to `stop`. Belongs to one event loop; make it there."""
+    """One cluster, from `start` to `stop` or `hand_over`. Belongs to one event loop; make it there.
+
+    `handed`: what the controller that this process was before has left.
+    """
 
     def __init__(
-        self, launch: Launch, folder: StateFolder, *, token: str, clock: Clock, ids: IdSource
+        self,
+        launch: Launch,
+        folder: StateFolder,
+        *,
+        token: str,
+        clock: Clock,
+        ids: IdSource,
+        handed: HandOver | None = None,
     ) -> None:
         self._config = launch.config
+        self._handed = handed
         working = working_folders_of(self._config, folder)
         self._machine = LocalMachine(
             LocalMachineOptions(
@@ -75,7 +87,7 @@ class LocalControlPlane:
             ship_dir=working.cache / "ship",
             clock=clock,
             ids=ids,
-        ).make()
+        ).make(handed.slices if handed is not None else ())
         self._autoscaler = Autoscaler(
             self._managers,
             _autoscaler_settings(self._config),
@@ -84,7 +96,9 @@ class LocalControlPlane:
             memory=StoredScalingMemory(lambda: self._controller.store),
         )
         self._controller = Controller(
-            _controller_options(self._config, folder, token, self._machine),
+            _controller_options(
+                self._config, folder, token, self._machine, handed.port if handed else 0
+            ),
             planner=self._autoscaler,
             clock=clock,
             ids=ids,
@@ -100,7 +114,10 @@ class LocalControlPlane:
         state cannot be had.
         """
         await self._machine.discard_old_vms()
-        return await self._controller.start()
+        address = await self._controller.start()
+        if self._handed is not None:
+            self._handed.let_port_go()
+        return address
 
     async def wait_failed(self) -> BaseException:
         """Returns only if something ended that must not."""
@@ -114,11 +131,25 @@ class LocalControlPlane:
         """
         await _logged("the autoscaler", self._autoscaler.stop)
         await _logged("the slices", lambda: end_slices(self._managers))
+        await self._stop_managers()
+        await _logged("the controller", self._controller.stop)
+        await _logged("the machine", self._machine.close)
+
+    async def hand_over(self) -> HandOver:
+        """As `stop`, but machines that can run on without this controller do, with their tasks."""
+        await _logged("the autoscaler", self._autoscaler.stop)
+        slices = await hand_over_slices(self._managers)
+        await self._stop_managers()
+        await _logged("the controller", self._controller.stop)
+        port = int(self._controller.address.rpartition(":")[2])
+        guard = guard_port(_LOOPBACK, port)
+        await _logged("the machine", self._machine.close)
+        return HandOver(port, slices, guard)
+
+    async def _stop_managers(self) -> None:
         await asyncio.gather(
             *(_logged(f"scale group {one.scale_group.name}", one.stop) for one in self._managers)
         )
-        await _logged("the controller", self._controller.stop)
-        await _logged("the machine", self._machine.close)
 
 
 async def _logged(what: str, stop: Callable[[], Awaitable[None]]) -> None:
@@ -155,14 +186,18 @@ def _autoscaler_settings(config: config_pb2.ClusterConfig) -> AutoscalerSettings
 
 
 def _controller_options(
-    config: config_pb2.ClusterConfig, folder: StateFolder, token: str, machine: LocalMachine
+    config: config_pb2.ClusterConfig,
+    folder: StateFolder,
+    token: str,
+    machine: LocalMachine,
+    port: int,
 ) -> ControllerOptions:
     worker = config.worker
     return ControllerOptions(
         cluster=config.name,
         version=VERSION,
         host=_LOOPBACK,
-        port=config.controller_vm.local.port,
+        port=port or config.controller_vm.local.port,
         state_dir=folder.path,
         bundle_dir=working_folders_of(config, folder).bundles,
         token=token,

@@ -2,11 +2,11 @@
 and ends in good order.
 
     python -P -m iris.lifecycle.local_daemon --state_dir=DIR --answer_fd=N --lock_fd=N
-    [--lifeline_fd=N]
+    [--lifeline_fd=N] [--hand_over_fd=N]
 
 with a `Launch` on standard input. LocalController is what starts it. It stops on SIGTERM, SIGINT,
 or the end of its lifeline, with exit code 0; with 1 if it could not start, or if something ended in
-it that must not.
+it that must not. On SIGUSR1 it becomes another program: see iris.lifecycle.reload.
 """
 
 import argparse
@@ -21,7 +21,7 @@ import sys
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 from iris.host.clock import SystemClock
 from iris.host.files import FileLock, atomic_write, private_folder
@@ -29,6 +29,13 @@ from iris.host.garbage import look_for_garbage_rarely
 from iris.host.ids import RandomIds
 from iris.host.processes import ProcessIdentity
 from iris.lifecycle.handshake import Answer, Launch
+from iris.lifecycle.reload import (
+    RELOAD_SIGNAL,
+    HandOver,
+    ReloadRequest,
+    execute,
+    take_request,
+)
 from iris.lifecycle.state_folder import ControllerRecord, StateFolder
 from iris.model.errors import Internal, IrisError
 
@@ -43,12 +50,50 @@ _LOG_FILES = 3
 
 @dataclass(frozen=True, slots=True)
 class Inherited:
-    """What the starter handed us: descriptors, the last one only to an attached controller."""
+    """What the starter handed us: descriptors, the lifeline only to an attached controller, the last
+    one only by the controller that this process was before.
+    """
 
     state_dir: Path
     answer: int
     lock: int
     lifeline: int | None
+    hand_over: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Reload:
+    """What this process is to become, and what that takes over. `answer` is a descriptor."""
+
+    request: ReloadRequest
+    answer: int
+    hand_over: HandOver
+
+
+class Orders:
+    """What the process was told while it serves: to stop, or to become another."""
+
+    def __init__(self, folder: StateFolder) -> None:
+        self._folder = folder
+        self.told = asyncio.Event()
+        self.request: ReloadRequest | None = None
+        self.answer = -1
+
+    def stop(self) -> None:
+        """To end; also where it was told before to become another."""
+        self.request = None
+        self.told.set()
+
+    def reload(self) -> None:
+        """To become what the state folder says. Ignored, and logged, where that makes no sense."""
+        if self.told.is_set():
+            return
+        try:
+            self.request, self.answer = take_request(self._folder)
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            _log.warning("told to reload, but there is no request to: %r", error)
+            return
+        self.told.set()
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -62,10 +107,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         lock = FileLock.adopt(folder.lock_file, inherited.lock)
         launch = Launch.from_bytes(sys.stdin.buffer.read())
+        handed = None if inherited.hand_over is None else HandOver.read(inherited.hand_over)
         shutil.rmtree(folder.temporary, ignore_errors=True)
         private_folder(folder.temporary)
         try:
-            asyncio.run(_serve(launch, folder, answer, inherited.lifeline))
+            reload = asyncio.run(_serve(launch, folder, answer, inherited.lifeline, handed))
+            if reload is not None:
+                answer = Answer(reload.answer)
+                _become(reload, folder, lock, inherited.lifeline)
         finally:
             folder.record_file.unlink(missing_ok=True)
             shutil.rmtree(folder.temporary, ignore_errors=True)
@@ -81,19 +130,40 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-async def _serve(launch: Launch, folder: StateFolder, answer: Answer, lifeline: int | None) -> None:
+def _become(reload: Reload, folder: StateFolder, lock: FileLock, lifeline: int | None) -> NoReturn:
+    inherited = {"lock_fd": lock.descriptor}
+    if lifeline is not None:
+        inherited["lifeline_fd"] = lifeline
+    execute(reload.request, folder, reload.hand_over, answer=reload.answer, inherited=inherited)
+
+
+async def _serve(
+    launch: Launch,
+    folder: StateFolder,
+    answer: Answer,
+    lifeline: int | None,
+    handed: HandOver | None,
+) -> Reload | None:
+    """Until it is told to stop, or to become another."""
     # Here, not above: what went wrong before is reported without waiting for all the imports.
     from iris.lifecycle.local_control_plane import LocalControlPlane
 
-    stop = asyncio.Event()
-    _on_stop_signals(stop.set, lifeline)
+    orders = Orders(folder)
+    _on_stop_signals(orders.stop, lifeline)
     plane = LocalControlPlane(
-        launch, folder, token=folder.ensure_token(), clock=SystemClock(), ids=RandomIds()
+        launch,
+        folder,
+        token=folder.ensure_token(),
+        clock=SystemClock(),
+        ids=RandomIds(),
+        handed=handed,
     )
-    told = asyncio.create_task(stop.wait(), name="stop requested")
+    told = asyncio.create_task(orders.told.wait(), name="stop requested")
+    hand_over: HandOver | None = None
     try:
         address = await _unless(told, plane.start())
         if address is not None:
+            asyncio.get_running_loop().add_signal_handler(RELOAD_SIGNAL, orders.reload)
             own = ProcessIdentity.current()
             record = ControllerRecord(address, own, launch.config.name, plane.incarnation)
             atomic_write(folder.record_file, record.to_json())
@@ -107,8 +177,15 @@ async def _serve(launch: Launch, folder: StateFolder, answer: Answer, lifeline: 
         told.cancel()
         # Nobody is to find a controller that is going.
         folder.record_file.unlink(missing_ok=True)
-        await plane.stop()
-        _log.info("stopped")
+        if orders.request is not None:
+            hand_over = await plane.hand_over()
+            _log.info("handing over %d slices", len(hand_over.slices))
+        else:
+            await plane.stop()
+            _log.info("stopped")
+    if orders.request is None or hand_over is None:
+        return None
+    return Reload(orders.request, orders.answer, hand_over)
 
 
 async def _unless(told: asyncio.Task[object], work: Coroutine[Any, Any, T]) -> T | None:
@@ -160,8 +237,11 @@ def _parse(argv: Sequence[str] | None) -> Inherited:
     parser.add_argument("--answer_fd", type=int, required=True)
     parser.add_argument("--lock_fd", type=int, required=True)
     parser.add_argument("--lifeline_fd", type=int)
+    parser.add_argument("--hand_over_fd", type=int)
     flags = parser.parse_args(argv)
-    return Inherited(flags.state_dir, flags.answer_fd, flags.lock_fd, flags.lifeline_fd)
+    return Inherited(
+        flags.state_dir, flags.answer_fd, flags.lock_fd, flags.lifeline_fd, flags.hand_over_fd
+    )
 
 
 if __name__ == "__main__":

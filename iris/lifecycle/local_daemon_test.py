@@ -26,7 +26,7 @@ from iris.lifecycle import local_control_plane, local_daemon
 class Plane:
     incarnation = "controller-1"
 
-    def __init__(self, launch, folder, *, token, clock, ids):
+    def __init__(self, launch, folder, *, token, clock, ids, handed):
         self.folder = folder
 
     async def start(self):

@@ -38,12 +38,15 @@ def _refusal(controller: LocalController, kind: type[IrisError]) -> str:
     return str(caught.value)
 
 
-def test_the_lock_is_held_by_another(controller: LocalController, state_dir: Path) -> None:
+def test_the_lock_is_held_by_another(state_dir: Path) -> None:
     state_dir.mkdir(mode=0o700)
     lock = FileLock(state_dir / "controller.lock")
     assert lock.acquire()
+    hasty = LocalController(
+        sample_config(state_dir), timeouts=LocalTimeouts(leftovers=timedelta(seconds=0))
+    )
     with pytest.raises(FailedPrecondition) as caught:
-        controller.start()
+        hasty.start()
     assert str(caught.value) == (
         f"Another controller (just being started) has the state folder {state_dir}. "
         "Wait for it, stop it, or choose another state folder."

@@ -6,6 +6,7 @@ how others find it there.
 | token             | the cluster's credential; readable by its owner only                        |
 | controller.json   | address and process of the controller that runs; absent while none does     |
 | controller.lock   | held by the controller as long as its process lives; says which one it is    |
+| reload.lock       | held while somebody reloads it; reload.json and reload.answer are there then |
 | config.yaml       | what it runs with, defaults filled in                                       |
 | startup.log       | what it wrote while it started; later also what libraries write by themselves
 | | controller.log    | what it wrote since

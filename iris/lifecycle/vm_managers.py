@@ -1,8 +1,9 @@
 """Who sells the slices of each scale group: the one place that knows every platform by name."""
 
 import asyncio
+import itertools
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from iris_proto import config_pb2
@@ -12,6 +13,7 @@ from iris.host.clock import Clock
 from iris.host.ids import IdSource
 from iris.model.errors import InvalidArgument
 from iris.model.fleet import ScaleGroup
+from iris.platforms.local.handed_over import HandedOverSlice
 from iris.platforms.local.machine import LocalMachine
 from iris.platforms.local.vm_manager import LocalVmManager, WorkerHosting
 from iris.platforms.manual import ControllerAccess, ManualVmManager, Shipping, manual_options
@@ -54,16 +56,27 @@ class VmManagers:
         self._clock = clock
         self._ids = ids
 
-    def make(self) -> list[VmManagerProtocol]:
-        """One for each scale group, in the order in which groups are tried. Raises InvalidArgument for a
-        group that cannot be sold.
+    def make(self, handed: Iterable[HandedOverSlice] = ()) -> list[VmManagerProtocol]:
+        """One for each scale group, in the order in which groups are tried. `handed` are slices that
+        an earlier controller left on this machine; those of no group any more are ended. Raises
+        InvalidArgument for a group that cannot be sold.
         """
-        return [self._of(group) for group in scale_groups_of(self._config)]
+        by_group: dict[str, list[HandedOverSlice]] = {}
+        for one in handed:
+            by_group.setdefault(one.scale_group, []).append(one)
+        managers = [
+            self._of(group, by_group.pop(group.name, ())) for group in scale_groups_of(self._config)
+        ]
+        for one in itertools.chain.from_iterable(by_group.values()):
+            one.refuse()
+        return managers
 
-    def _of(self, group: ScaleGroup) -> VmManagerProtocol:
+    def _of(self, group: ScaleGroup, handed: Iterable[HandedOverSlice]) -> VmManagerProtocol:
         match group.platform:
             case "local":
-                return LocalVmManager(group, self._machine, hosting=self._hosting(group.name))
+                return LocalVmManager(
+                    group, self._machine, hosting=self._hosting(group.name), handed_over=handed
+                )
             case "manual":
                 return ManualVmManager(
                     group,
@@ -81,6 +94,15 @@ class VmManagers:
     def _hosting(self, group: str) -> WorkerHosting:
         said = self._config.scale_groups[group].provider.local.workers
         return _HOSTINGS[said or self._config.controller_vm.local.workers]
+
+
+async def hand_over_slices(managers: Sequence[VmManagerProtocol]) -> tuple[HandedOverSlice, ...]:
+    """Leaves what these managers sold on this machine to the next controller, where that can be. What others sold
+    outlives this process anyway, and is found by the next.
+    """
+    local = [manager for manager in managers if isinstance(manager, LocalVmManager)]
+    handed = await asyncio.gather(*(manager.hand_over() for manager in local))
+    return tuple(itertools.chain.from_iterable(handed))
 
 
 async def end_slices(managers: Sequence[VmManagerProtocol]) -> None:

@@ -170,6 +170,7 @@ _KEPT = frozenset(
     [
         "token",
         "controller.lock",
+        "reload.lock",
         "config.yaml",
         "startup.log",
         "controller.log",

@@ -40,6 +40,9 @@ class InProcessVm:
         if worker is not None:
             await worker.stop("its machine is given back")
 
+    def let_go(self) -> None:
+        """See LocalVm. It is part of this process, and ends with it."""
+
 
 def worker_options(identity: VmIdentity, machine: LocalMachine, folder: Path) -> WorkerOptions:
     """What the VM's worker has to know."""

@@ -7,6 +7,7 @@ from typing import Protocol
 from iris.model.fleet import ScaleGroup, slice_attributes
 from iris.model.ids import SliceId, WorkerId
 from iris.model.tpu import tpu_topology
+from iris.platforms.local.linked_process import ProcessLinks
 from iris.worker.environment import LocalEnvironmentProvider
 
 
@@ -52,3 +53,8 @@ class LocalVm(Protocol):
 
     async def end(self) -> None:
         """Ends its worker and everything that runs there; bounded. Idempotent; whatever state it is in."""
+
+    def let_go(self) -> ProcessLinks | None:
+        """Leaves its worker to run, for another controller; None if it cannot. It has to have booted, and is not used
+        any more.
+        """

@@ -1,8 +1,8 @@
 """This machine, as all local scale groups of a cluster share it."""
 
 import asyncio
-import shutil
-from collections.abc import Callable, Mapping
+import logging
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -15,10 +15,13 @@ from iris.host.ids import IdSource
 from iris.host.ports import PortAllocator
 from iris.model.resources import GIB
 from iris.platforms.local.budget import MachineBudget
+from iris.platforms.local.worker_record import discard_vm_folders
 from iris.rpc.convert_job import resources_to_proto
 from iris.worker.health.options import DEFAULT_HEALTH, HealthOptions
 from iris.worker.host import WorkerHost, WorkerHostOptions
 from iris.worker.options import DEFAULT_SECRET_ENV
+
+_LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,14 +66,25 @@ class LocalMachine:
         private_folder(options.cache_dir)
         self.ports = PortAllocator(options.lease_dir)
         self._host: WorkerHost | None = None
+        self._kept: set[str] = set()
 
     def vm_folder(self, vm_id: str) -> Path:
         """Where that VM keeps what is its own."""
         return self.options.vm_dir / vm_id.replace("/", "-")
 
+    def keep(self, vm_ids: Iterable[str]) -> None:
+        """Those VMs were made by an earlier controller, but are ours now."""
+        self._kept.update(self.vm_folder(vm_id).name for vm_id in vm_ids)
+
     async def discard_old_vms(self) -> None:
-        """Removes the folders of VMs that a process that was killed left behind. Before the first VM is made."""
-        await asyncio.to_thread(shutil.rmtree, self.options.vm_dir, ignore_errors=True)
+        """Ends what is left of VMs of an earlier controller that are not kept, and removes their folders. Before the
+        first VM is made. Raises FailedPrecondition if one cannot be ended.
+        """
+        found = await asyncio.to_thread(
+            discard_vm_folders, self.options.vm_dir, keep=frozenset(self._kept)
+        )
+        if found:
+            _LOG.warning("ended what an earlier controller had left: %s", ", ".join(found))
 
     async def host(self) -> WorkerHost:
         """The host of the workers in this process, ready; made when it is first needed."""

@@ -1,7 +1,5 @@
 """A VM whose worker is a process of its own: it can be killed for real, and takes only its own tasks with it."""
 
-import asyncio
-import contextlib
 import os
 import sys
 from pathlib import Path
@@ -9,9 +7,11 @@ from pathlib import Path
 from iris.host.files import private_folder
 from iris.model.errors import Unavailable
 from iris.platforms.local.in_process_vm import worker_options
+from iris.platforms.local.linked_process import LinkedProcess, ProcessLinks
 from iris.platforms.local.local_vm import VmIdentity
 from iris.platforms.local.machine import LocalMachine
 from iris.platforms.local.worker_process import REGISTERED, WorkerProcessOptions
+from iris.platforms.local.worker_record import write_worker_record
 from iris.worker.python_environment.uv_program import machine_settings
 
 _MODULE = "iris.platforms.local.worker_main"
@@ -20,12 +20,14 @@ _END_SECONDS = 10.0
 
 
 class SubprocessVm:
-    """See LocalVm."""
+    """See LocalVm. `links`: of a worker that runs already, for an earlier controller."""
 
-    def __init__(self, identity: VmIdentity, machine: LocalMachine) -> None:
+    def __init__(
+        self, identity: VmIdentity, machine: LocalMachine, links: ProcessLinks | None = None
+    ) -> None:
         self._identity = identity
         self._machine = machine
-        self._process: asyncio.subprocess.Process | None = None
+        self._process = None if links is None else LinkedProcess(links)
 
     @property
     def folder(self) -> Path:
@@ -39,6 +41,8 @@ class SubprocessVm:
 
     async def boot(self) -> None:
         """See LocalVm."""
+        if self._process is not None:
+            return  # it has registered once, and will do so again with whoever has the address now
         folder = private_folder(self.folder)
         options = WorkerProcessOptions(
             worker_options(self._identity, self._machine, private_folder(folder / "work")),
@@ -52,15 +56,11 @@ class SubprocessVm:
             "PYTHONPATH": os.pathsep.join(sys.path),
             "PATH": os.defpath,
         }
-        self._process = await asyncio.create_subprocess_exec(
-            sys.executable, "-P", "-s", "-m", _MODULE,
-            stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, env=environment,
-        )  # fmt: skip
-        assert self._process.stdin is not None
-        with contextlib.suppress(ConnectionError):
-            self._process.stdin.write(options.to_json().encode() + b"\n")
-            await self._process.stdin.drain()
-        said = await self._next_line()
+        argv = (sys.executable, "-P", "-s", "-m", _MODULE)
+        self._process = LinkedProcess.spawn(argv, environment)
+        write_worker_record(folder, self._process.pid)
+        await self._process.tell(options.to_json())
+        said = await self._process.next_line()
         if said != REGISTERED:
             raise Unavailable(
                 f"The worker of {self._identity.vm_id} did not come up: {said or await self._how_it_ended()}."
@@ -68,25 +68,19 @@ class SubprocessVm:
 
     async def ended(self) -> str:
         """See LocalVm."""
-        return await self._next_line() or await self._how_it_ended()
+        assert self._process is not None
+        return await self._process.next_line() or await self._how_it_ended()
 
     async def end(self) -> None:
         """See LocalVm."""
         process, self._process = self._process, None
-        if process is None:
-            return
-        assert process.stdin is not None
-        process.stdin.close()
-        try:
-            async with asyncio.timeout(_END_SECONDS):
-                await process.wait()
-        except TimeoutError:
-            process.kill()
-            await process.wait()
+        if process is not None:
+            await process.end(_END_SECONDS)
 
-    async def _next_line(self) -> str:
-        assert self._process is not None and self._process.stdout is not None
-        return (await self._process.stdout.readline()).decode(errors="replace").strip()
+    def let_go(self) -> ProcessLinks | None:
+        """See LocalVm."""
+        process, self._process = self._process, None
+        return None if process is None else process.let_go()
 
     async def _how_it_ended(self) -> str:
         assert self._process is not None

@@ -11,6 +11,7 @@ from iris_proto import cluster_pb2
 from iris.model.errors import IrisError
 from iris.model.fleet import ManagedVm, ScaleGroup, Slice, VmState
 from iris.model.ids import SliceId
+from iris.platforms.local.handed_over import HandedOverSlice, shape_of
 from iris.platforms.local.local_vm import LocalVm, VmIdentity
 from iris.platforms.local.machine import LocalMachine
 from iris.rpc.convert_fleet import slice_to_proto
@@ -24,6 +25,7 @@ class LocalVmGroup:
     Args:
         make_vm: Makes one VM; it does not boot yet.
         on_end: Called once, when nothing of the slice is left and its budget is free again.
+        created_at: Where it is older than this process.
     """
 
     def __init__(
@@ -34,12 +36,13 @@ class LocalVmGroup:
         *,
         make_vm: Callable[[VmIdentity], LocalVm],
         on_end: Callable[["LocalVmGroup"], None],
+        created_at: datetime | None = None,
     ) -> None:
         self._group = group
         self._slice_id = slice_id
         self._machine = machine
         self._on_end = on_end
-        self._created_at = machine.clock.now()
+        self._created_at = created_at or machine.clock.now()
         identities = [VmIdentity(group, slice_id, index) for index in range(group.vms_per_slice)]
         self._identities: Sequence[VmIdentity] = identities
         self._vms = [make_vm(identity) for identity in identities]
@@ -118,6 +121,23 @@ class LocalVmGroup:
             self._ending = asyncio.create_task(self._end(), name=f"end {self._slice_id}")
         await asyncio.shield(self._ending)
 
+    async def hand_over(self) -> HandedOverSlice | None:
+        """Leaves the workers of all its VMs to run, for the next controller; ends it, and returns None, if that cannot
+        be: it is not READY, or they run in this process. It is of no more use.
+        """
+        if self._ending is None and self.status() is VmState.READY:
+            await self._end_lives()
+            workers = [vm.let_go() for vm in self._vms]
+            kept = tuple(links for links in workers if links is not None)
+            if len(kept) == len(workers):
+                self._on_end(self)
+                return HandedOverSlice(
+                    self._slice_id, self._group.name, self._created_at, shape_of(self._group), kept
+                )
+            assert not kept, "all VMs of a slice are hosted alike"
+        await self.terminate()
+        return None
+
     def to_proto(self) -> cluster_pb2.VmGroupStatus:
         """See VmGroupProtocol."""
         now = Slice(
@@ -147,9 +167,7 @@ class LocalVmGroup:
         self._set(index, VmState.FAILED)
 
     async def _end(self) -> None:
-        for life in self._lives:
-            life.cancel()
-        await asyncio.gather(*self._lives, return_exceptions=True)
+        await self._end_lives()
         for index, state in enumerate(self._states):
             if not state.is_gone:
                 self._set(index, VmState.STOPPING)
@@ -165,6 +183,11 @@ class LocalVmGroup:
             if state is VmState.STOPPING:
                 self._set(index, VmState.TERMINATED)
         self._on_end(self)
+
+    async def _end_lives(self) -> None:
+        for life in self._lives:
+            life.cancel()
+        await asyncio.gather(*self._lives, return_exceptions=True)
 
     def _set(self, index: int, state: VmState) -> None:
         self._states[index] = state

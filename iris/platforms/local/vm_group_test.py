@@ -55,6 +55,9 @@ class FakeVm:
         if self.end_error is not None:
             raise self.end_error
 
+    def let_go(self) -> None:
+        return None
+
 
 class Manager(LocalVmManager):
     """A manager whose VMs are fakes."""

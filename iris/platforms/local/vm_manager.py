@@ -1,16 +1,21 @@
 """Sells slices of one scale group on this machine."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+import logging
+from collections.abc import Callable, Iterable, Mapping
 from enum import Enum
 
+from iris.model.errors import FailedPrecondition, IrisError
 from iris.model.fleet import ScaleGroup
 from iris.model.ids import SliceId
+from iris.platforms.local.handed_over import HandedOverSlice, shape_of
 from iris.platforms.local.in_process_vm import InProcessVm
 from iris.platforms.local.local_vm import LocalVm, VmIdentity
 from iris.platforms.local.machine import LocalMachine
 from iris.platforms.local.subprocess_vm import SubprocessVm
 from iris.platforms.local.vm_group import LocalVmGroup
+
+_LOG = logging.getLogger(__name__)
 
 
 class WorkerHosting(Enum):
@@ -27,9 +32,13 @@ _VM_TYPES: dict[WorkerHosting, Callable[[VmIdentity, LocalMachine], LocalVm]] = 
 
 
 class LocalVmManager:
-    """See VmManagerProtocol. Belongs to one event loop.
+    """See VmManagerProtocol. Belongs to one event loop; make it there.
 
     Raises InvalidArgument when not even one slice of the group fits this machine.
+
+    Args:
+        handed_over: Slices of the group that an earlier controller left running. Those that the group
+            would not make like that any more are ended.
     """
 
     def __init__(
@@ -38,12 +47,15 @@ class LocalVmManager:
         machine: LocalMachine,
         *,
         hosting: WorkerHosting = WorkerHosting.IN_PROCESS,
+        handed_over: Iterable[HandedOverSlice] = (),
     ) -> None:
         machine.budget.check_shape(group)
         self._group = group
         self._machine = machine
         self._hosting = hosting
         self._groups: dict[SliceId, LocalVmGroup] = {}
+        for one in handed_over:
+            self._take_over(one)
 
     @property
     def scale_group(self) -> ScaleGroup:
@@ -51,8 +63,8 @@ class LocalVmManager:
         return self._group
 
     async def create_vm_group(self, tags: Mapping[str, str]) -> LocalVmGroup:
-        """See VmManagerProtocol. Local slices die with this process: there is nobody who would
-        have to find the tags."""
+        """See VmManagerProtocol. Local slices die with this process, or are handed over by it: there
+        is nobody who would have to find the tags."""
         slice_id = SliceId(self._machine.ids.fresh(self._group.name))
         self._machine.budget.reserve(slice_id, self._group)
         group = LocalVmGroup(
@@ -63,12 +75,42 @@ class LocalVmManager:
         return group
 
     async def discover_vm_groups(self) -> tuple[LocalVmGroup, ...]:
-        """See VmManagerProtocol. Local slices end with the process that made them, so these are all there are."""
+        """See VmManagerProtocol. Local slices end with the process that made them, unless it handed
+        them over, so these are all there are.
+        """
         return tuple(self._groups.values())
 
     async def stop(self) -> None:
         """See VmManagerProtocol."""
         await asyncio.gather(*(group.terminate() for group in self._groups.values()))
+
+    async def hand_over(self) -> list[HandedOverSlice]:
+        """Leaves all slices that can be to the next controller, and ends the others."""
+        handed = await asyncio.gather(*(group.hand_over() for group in self._groups.values()))
+        return [one for one in handed if one is not None]
+
+    def _take_over(self, handed: HandedOverSlice) -> None:
+        try:
+            if (handed.shape, self._hosting) != (shape_of(self._group), WorkerHosting.SUBPROCESS):
+                raise FailedPrecondition(f"scale group {self._group.name!r} has changed")
+            self._machine.budget.reserve(handed.slice_id, self._group)
+        except IrisError as error:
+            _LOG.info("slice %s is not taken over: %s", handed.slice_id, error)
+            handed.refuse()
+            return
+        group = LocalVmGroup(
+            self._group,
+            handed.slice_id,
+            self._machine,
+            make_vm=lambda identity: SubprocessVm(
+                identity, self._machine, handed.workers[identity.index]
+            ),
+            on_end=self._forget,
+            created_at=handed.created_at,
+        )
+        self._machine.keep(vm.vm_id for vm in group.vms())
+        self._groups[handed.slice_id] = group
+        group.begin()
 
     def _make_vm(self, identity: VmIdentity) -> LocalVm:
         return _VM_TYPES[self._hosting](identity, self._machine)
