@@ -9,6 +9,7 @@ from iris.lifecycle.cluster_manager import ClusterManager
 from iris.lifecycle.create import create_controller
 from iris.lifecycle.discovery import find_local_cluster, find_local_clusters
 from iris.lifecycle.local import LocalController
+from iris.lifecycle.manual import ManualController
 from iris.lifecycle.sample_cluster import sample_config
 from iris.lifecycle.state_folder import StateFolder
 from iris.model.errors import FailedPrecondition, InvalidArgument, Unavailable
@@ -42,6 +43,9 @@ def test_which_controller() -> None:
     config.controller_vm.ClearField("local")
     with pytest.raises(InvalidArgument, match="does not say where the controller runs"):
         create_controller(config)
+    config.controller_vm.manual.host = "nowhere"
+    assert isinstance(create_controller(config), ManualController)
+    assert not ClusterManager(config).is_local
     config.controller_vm.gcp.SetInParent()
     with pytest.raises(FailedPrecondition, match="starts no gcp controllers"):
         create_controller(config)
