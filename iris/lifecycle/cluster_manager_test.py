@@ -8,12 +8,14 @@ import pytest
 from iris.lifecycle.cluster_manager import ClusterManager
 from iris.lifecycle.create import create_controller
 from iris.lifecycle.discovery import find_local_cluster, find_local_clusters
+from iris.lifecycle.gcp import GcpController
 from iris.lifecycle.local import LocalController
 from iris.lifecycle.manual import ManualController
 from iris.lifecycle.sample_cluster import sample_config
 from iris.lifecycle.state_folder import StateFolder
 from iris.model.errors import FailedPrecondition, InvalidArgument, Unavailable
 from iris.rpc.health import check_health
+from iris.testing.fake_compute import FakeCompute
 
 
 def test_from_start_to_stop(tmp_path: Path) -> None:
@@ -46,9 +48,16 @@ def test_which_controller() -> None:
     config.controller_vm.manual.host = "nowhere"
     assert isinstance(create_controller(config), ManualController)
     assert not ClusterManager(config).is_local
-    config.controller_vm.gcp.SetInParent()
-    with pytest.raises(FailedPrecondition, match="starts no gcp controllers"):
+    config.controller_vm.image = "iris:1"
+    with pytest.raises(FailedPrecondition, match=r"no controllers in containers .*image: iris:1"):
         create_controller(config)
+    config.controller_vm.image = ""
+    config.controller_vm.gcp.SetInParent()
+    with pytest.raises(FailedPrecondition, match="buys no machines") as caught:
+        create_controller(config)
+    assert "controller_vm.manual" in caught.value.hint
+    compute = FakeCompute(Path("/nowhere"))
+    assert isinstance(create_controller(config, compute=compute), GcpController)
 
 
 def test_finding_clusters(tmp_path: Path) -> None:

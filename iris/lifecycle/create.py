@@ -4,6 +4,8 @@ from pathlib import Path
 
 from iris_proto import config_pb2
 
+from iris.lifecycle.compute_api import ComputeApi
+from iris.lifecycle.gcp import GcpController
 from iris.lifecycle.local import LocalController
 from iris.lifecycle.manual import ManualController
 from iris.lifecycle.protocol import ControllerProtocol
@@ -11,23 +13,36 @@ from iris.model.errors import FailedPrecondition, InvalidArgument
 
 
 def create_controller(
-    config: config_pb2.ClusterConfig, *, state_dir: Path | None = None, attached: bool = False
+    config: config_pb2.ClusterConfig,
+    *,
+    state_dir: Path | None = None,
+    attached: bool = False,
+    compute: ComputeApi | None = None,
 ) -> ControllerProtocol:
-    """`state_dir` and `attached` are of local ones: see LocalController. Raises InvalidArgument where
-    none is named, FailedPrecondition for a kind that this version cannot start.
+    """`state_dir` and `attached` are of local ones: see LocalController. `compute` is where a gcp one
+    buys its machine.
+
+    Raises InvalidArgument where no kind is named, FailedPrecondition for what this version cannot start.
     """
-    match config.controller_vm.WhichOneof("kind"):
-        case "local":
-            return LocalController(config, state_dir=state_dir, attached=attached)
-        case "manual":
-            return ManualController(config)
-        case None:
-            raise InvalidArgument(
-                "controller_vm does not say where the controller runs.",
-                hint="Name one, e.g. local.",
-            )
-        case kind:
-            raise FailedPrecondition(
-                f"This version of Iris starts no {kind} controllers.",
-                hint="`iris config local FILE` turns the configuration into one for this machine.",
-            )
+    vm = config.controller_vm
+    kind = vm.WhichOneof("kind")
+    if kind is None:
+        raise InvalidArgument(
+            "controller_vm does not say where the controller runs.", hint="Name one, e.g. local."
+        )
+    if kind == "local":
+        return LocalController(config, state_dir=state_dir, attached=attached)
+    if vm.image:
+        raise FailedPrecondition(
+            f"This version of Iris starts no controllers in containers (controller_vm.image: {vm.image}).",
+            hint="Leave image out: Iris ships itself to the machine.",
+        )
+    if kind == "manual":
+        return ManualController(config)
+    if compute is None:
+        raise FailedPrecondition(
+            "This version of Iris buys no machines: it brings no client of Compute Engine for "
+            "controller_vm.gcp.",
+            hint="Use controller_vm.manual with a machine that is there, or `iris config local FILE`.",
+        )
+    return GcpController(config, compute)

@@ -76,6 +76,13 @@ class RemoteController:
             problem = f"{self._host.name} cannot be asked: {error}"
             return ControllerStatus(running=False, vm_name=self._host.name, problem=problem)
 
+    def runs_there(self) -> bool:
+        """Whether its process exists, well or not. Unlike `status` raises what HostSession.ask raises
+        where that cannot be found out.
+        """
+        with self._host.session() as session:
+            return self._known(self._ask(session, "status")).running
+
     def fetch_startup_logs(self, tail_lines: int | None = None) -> str | None:
         """See ControllerProtocol."""
         with self._host.session() as session:
