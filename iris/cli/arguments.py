@@ -11,6 +11,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Any, NoReturn, TypeVar
 
+from iris.cli.cluster_arguments import (
+    CLUSTER_ROOM,
+    ClusterCommand,
+    ClusterFlags,
+    add_cluster_commands,
+)
 from iris.cli.config_arguments import (
     ROOM,
     ConfigCheck,
@@ -30,15 +36,6 @@ from iris.version import VERSION
 
 SEPARATOR = "--"
 _RUN = "job run"
-
-
-@dataclass(frozen=True, slots=True)
-class ClusterFlags:
-    """Which cluster; None where the flag was not given."""
-
-    address: str | None = None
-    token_file: str | None = None
-    state_dir: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,51 +132,6 @@ class JobOutput:
     folder: str
 
 
-@dataclass(frozen=True, slots=True)
-class ClusterStatus:
-    """`iris cluster status`."""
-
-    cluster: ClusterFlags
-
-
-@dataclass(frozen=True, slots=True)
-class ClusterStop:
-    """`iris cluster stop`."""
-
-    cluster: ClusterFlags
-
-
-@dataclass(frozen=True, slots=True)
-class ClusterDrain:
-    """`iris cluster drain`."""
-
-    cluster: ClusterFlags
-    worker: str
-
-
-@dataclass(frozen=True, slots=True)
-class ClusterUndrain:
-    """`iris cluster undrain`."""
-
-    cluster: ClusterFlags
-    worker: str
-
-
-@dataclass(frozen=True, slots=True)
-class ClusterBackup:
-    """`iris cluster backup`."""
-
-    cluster: ClusterFlags
-
-
-@dataclass(frozen=True, slots=True)
-class ClusterRestore:
-    """`iris cluster restore`."""
-
-    cluster: ClusterFlags
-    file: str
-
-
 Command = (
     JobRun
     | JobList
@@ -188,12 +140,7 @@ Command = (
     | JobCancel
     | JobExplain
     | JobOutput
-    | ClusterStatus
-    | ClusterStop
-    | ClusterDrain
-    | ClusterUndrain
-    | ClusterBackup
-    | ClusterRestore
+    | ClusterCommand
     | ConfigCheck
     | ConfigExplain
     | ConfigLocal
@@ -313,43 +260,8 @@ def _add_commands(parser: _Parser) -> dict[str, _Parser]:
     output.add_argument("name", metavar="NAME", help="of the output")
     output.add_argument("folder", metavar="DIR", help="a folder to make; there must be none yet")
 
-    clusters = room("cluster", "Look at a cluster, drain its workers, stop it, or back it up.")
-    leaf(
-        clusters,
-        "cluster",
-        "status",
-        ClusterStatus,
-        "Show machines, slices and what the autoscaler does.",
-    )
-    leaf(
-        clusters,
-        "cluster",
-        "stop",
-        ClusterStop,
-        "Stop a local cluster and everything that runs on it.",
-    )
-    drains = (
-        ("drain", ClusterDrain, "Have a worker take no new tasks; those that it has go on."),
-        ("undrain", ClusterUndrain, "Have a drained worker take tasks again."),
-    )
-    for name, drain, text in drains:
-        made = leaf(clusters, "cluster", name, drain, text)
-        made.add_argument("worker", metavar="WORKER", help="as `iris cluster status` names it")
-    leaf(
-        clusters,
-        "cluster",
-        "backup",
-        ClusterBackup,
-        "Have a cluster copy its database while it runs; prints where the copy is.",
-    )
-    restore = leaf(
-        clusters,
-        "cluster",
-        "restore",
-        ClusterRestore,
-        "Put a back-up in the place of a stopped local cluster's database.",
-    )
-    restore.add_argument("file", metavar="FILE", help="what `iris cluster backup` printed")
+    clusters = room("cluster", CLUSTER_ROOM)
+    add_cluster_commands(lambda name, makes, text: leaf(clusters, "cluster", name, makes, text))
 
     configs = room("config", ROOM)
     add_config_commands(lambda name, makes, text: leaf(configs, "config", name, makes, text))

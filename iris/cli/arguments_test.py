@@ -3,13 +3,6 @@
 import pytest
 
 from iris.cli.arguments import (
-    ClusterBackup,
-    ClusterDrain,
-    ClusterFlags,
-    ClusterRestore,
-    ClusterStatus,
-    ClusterStop,
-    ClusterUndrain,
     Command,
     JobCancel,
     JobExplain,
@@ -19,6 +12,19 @@ from iris.cli.arguments import (
     JobRun,
     JobStatus,
     parse_arguments,
+)
+from iris.cli.cluster_arguments import (
+    ClusterBackup,
+    ClusterDrain,
+    ClusterFlags,
+    ClusterLogs,
+    ClusterReload,
+    ClusterRestart,
+    ClusterRestore,
+    ClusterStart,
+    ClusterStatus,
+    ClusterStop,
+    ClusterUndrain,
 )
 from iris.cli.errors import UsageError
 
@@ -165,6 +171,10 @@ HERE = ClusterFlags()
             ClusterStatus(ClusterFlags(address="a:1", state_dir="/s")),
         ),
         (["cluster", "stop"], ClusterStop(HERE)),
+        (["cluster", "start", "--config=c"], ClusterStart(ClusterFlags(config="c"))),
+        (["--config=c", "cluster", "restart"], ClusterRestart(ClusterFlags(config="c"))),
+        (["cluster", "reload", "--config", "c"], ClusterReload(ClusterFlags(config="c"))),
+        (["cluster", "logs", "--tail", "3"], ClusterLogs(HERE, 3)),
         (["cluster", "drain", "cpu-1/vm-0"], ClusterDrain(HERE, "cpu-1/vm-0")),
         (["cluster", "undrain", "cpu-1/vm-0"], ClusterUndrain(HERE, "cpu-1/vm-0")),
         (["cluster", "backup"], ClusterBackup(HERE)),

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from iris.cli.arguments import (
+from iris.cli.cluster_arguments import (
     ClusterBackup,
     ClusterDrain,
     ClusterRestore,
@@ -12,7 +12,8 @@ from iris.cli.arguments import (
 )
 from iris.cli.context import Context
 from iris.cli.find_cluster import find_cluster, find_state_folder, find_stopped
-from iris.cli.tables import cluster_details
+from iris.cli.find_controller import find_controller
+from iris.cli.tables import cluster_details, controller_facts
 from iris.cli.wording import plural
 from iris.client import Client
 from iris.lifecycle.cluster_manager import ClusterManager
@@ -22,16 +23,32 @@ from iris.model.resources import format_bytes
 
 
 async def show_status(flags: ClusterStatus, context: Context) -> int:
-    """Prints what a cluster has and does."""
+    """Prints what a cluster has and does; 1 if it cannot be asked."""
+    address = None
+    if flags.cluster.config is not None:
+        found = await asyncio.to_thread(find_controller, flags.cluster, context)
+        known = await asyncio.to_thread(found.controller.status)
+        if not known.healthy:
+            context.terminal.result(controller_facts(found.name, known))
+            return 1
+        address = f"{known.address} on {known.vm_name}"
     cluster = await find_cluster(flags.cluster, context)
     async with Client.connect(cluster.address, cluster.token) as client:
         status = await client.cluster_status()
-    context.terminal.result(*cluster_details(status, cluster.address, context.clock.now()))
+    context.terminal.result(
+        *cluster_details(status, address or cluster.address, context.clock.now())
+    )
     return 0
 
 
 async def stop_cluster(flags: ClusterStop, context: Context) -> int:
-    """Stops a cluster of this machine, with everything that runs on it."""
+    """Stops a cluster, with everything that runs on it."""
+    if flags.cluster.config is not None:
+        found = await asyncio.to_thread(find_controller, flags.cluster, context)
+        context.terminal.note(f"stopping {found.name}")
+        await asyncio.to_thread(found.controller.stop)
+        context.terminal.note(f"{found.name} has stopped; its jobs and logs are kept")
+        return 0
     cluster = await find_state_folder(flags.cluster, context)
     folder = cluster.folder
     config = folder.read_config()

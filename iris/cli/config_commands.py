@@ -38,12 +38,12 @@ def run_config_command(command: ConfigCommand, context: Context) -> int:
     try:
         match command:
             case ConfigCheck():
-                config = _load(command.file, context, _warner(context))
+                config = load_configuration(command.file, context)
                 context.terminal.result(f"ok: {_summary(config)}")
             case ConfigExplain():
                 _explain(command, context)
             case ConfigLocal():
-                config = _load(command.file, context, _warner(context))
+                config = load_configuration(command.file, context)
                 context.terminal.result(config_to_yaml(make_local_config(config)).rstrip("\n"))
     except ConfigError as error:
         for problem in error.problems:
@@ -51,6 +51,11 @@ def run_config_command(command: ConfigCommand, context: Context) -> int:
         context.terminal.note(f"{plural(len(error.problems), 'problem')} in {command.file}")
         return 1
     return 0
+
+
+def load_configuration(file: str, context: Context) -> config_pb2.ClusterConfig:
+    """A cluster's, for a command; warnings are shown. Raises ConfigError."""
+    return _load(file, context, _warner(context))
 
 
 def _load(file: str, context: Context, warn: Callable[[Problem], None]) -> config_pb2.ClusterConfig:

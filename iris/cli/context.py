@@ -1,7 +1,8 @@
 """What every command works with."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from contextlib import ExitStack
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from iris.cli.folder import caller_folder
@@ -18,6 +19,7 @@ class Context:
     Attributes:
         folder: Where the person stands; relative paths they give are below it.
         command: How this program is called, for hints.
+        opened: What the command keeps open until its end, such as a tunnel.
     """
 
     environment: Mapping[str, str]
@@ -27,6 +29,7 @@ class Context:
     clock: Clock
     ids: IdSource
     command: str
+    opened: ExitStack = field(default_factory=ExitStack)
 
     @classmethod
     def of(

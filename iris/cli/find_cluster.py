@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
-from iris.cli.arguments import ClusterFlags
+from iris.cli.cluster_arguments import ClusterFlags
 from iris.cli.context import Context
 from iris.cli.errors import UsageError
 from iris.client import Client
@@ -31,6 +31,8 @@ async def find_cluster(flags: ClusterFlags, context: Context) -> ClusterAccess:
     """The cluster that is meant. Raises IrisError saying what to do when there is none, more than
     one, or no answer.
     """
+    if flags.config is not None:
+        return await _by_configuration(flags, context)
     if flags.address is not None:
         return await _by_address(flags.address, flags, context)
     cluster = await find_state_folder(flags, context)
@@ -62,6 +64,17 @@ async def find_state_folder(flags: ClusterFlags, context: Context) -> LocalClust
             hint=f"Start one: {_START} -- --state_dir={path}",
         )
     return found
+
+
+async def _by_configuration(flags: ClusterFlags, context: Context) -> ClusterAccess:
+    # Imported here: it needs to find state folders as well.
+    from iris.cli.find_controller import configured_controller
+
+    found = await asyncio.to_thread(configured_controller, flags, context)
+    way = found.controller.connect()
+    # It stays open until the command has ended.
+    connection = await asyncio.to_thread(context.opened.enter_context, way)
+    return ClusterAccess(connection.address, connection.token)
 
 
 def find_stopped(flags: ClusterFlags, context: Context) -> StateFolder:

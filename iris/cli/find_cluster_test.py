@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from iris.cli.arguments import ClusterFlags
+from iris.cli.cluster_arguments import ClusterFlags
 from iris.cli.errors import UsageError
 from iris.cli.fake_person import FakePerson
 from iris.cli.find_cluster import ClusterAccess, find_cluster, find_state_folder

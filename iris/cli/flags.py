@@ -33,6 +33,11 @@ def add_cluster_flags(parser: argparse.ArgumentParser, *, default: str | None = 
         ("--address", "HOST:PORT", "of its controller; needs --token-file"),
         ("--token-file", "FILE", "file with the cluster's token"),
         ("--state-dir", "DIR", "state folder of a local cluster; also $IRIS_STATE_DIR"),
+        (
+            "--config",
+            "FILE",
+            "its configuration: finds it wherever it is, through a tunnel if needed",
+        ),
     ):
         group.add_argument(name, metavar=metavar, help=text, default=default)
 

@@ -4,7 +4,8 @@ from datetime import timedelta
 
 import pytest
 
-from iris.cli.arguments import ClusterFlags, JobRun
+from iris.cli.arguments import JobRun
+from iris.cli.cluster_arguments import ClusterFlags
 from iris.cli.errors import UsageError
 from iris.cli.job_spec import existing_job_policy_of, job_spec_of, parse_constraint
 from iris.model.constraints import Constraint, ConstraintOp

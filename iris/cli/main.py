@@ -12,14 +12,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TextIO
 
-from iris.cli import cluster_commands, job_commands
+from iris.cli import cluster_commands, controller_commands, job_commands
 from iris.cli.arguments import (
-    ClusterBackup,
-    ClusterDrain,
-    ClusterRestore,
-    ClusterStatus,
-    ClusterStop,
-    ClusterUndrain,
     Command,
     JobCancel,
     JobExplain,
@@ -29,6 +23,19 @@ from iris.cli.arguments import (
     JobRun,
     JobStatus,
     parse_arguments,
+)
+from iris.cli.cluster_arguments import (
+    ClusterBackup,
+    ClusterCommand,
+    ClusterDrain,
+    ClusterLogs,
+    ClusterReload,
+    ClusterRestart,
+    ClusterRestore,
+    ClusterStart,
+    ClusterStatus,
+    ClusterStop,
+    ClusterUndrain,
 )
 from iris.cli.config_arguments import ConfigCheck, ConfigExplain, ConfigLocal
 from iris.cli.config_commands import run_config_command
@@ -81,7 +88,8 @@ def _nowhere() -> TextIO:
 def run_command_line(arguments: Sequence[str], context: Context) -> int:
     """Carries out one command; the exit code. Errors are shown; only BrokenPipeError is raised."""
     try:
-        return asyncio.run(_carry_out(parse_arguments(arguments), context))
+        with context.opened:
+            return asyncio.run(_carry_out(parse_arguments(arguments), context))
     except SystemExit as end:  # argparse's, after --help
         return int(end.code or 0)
     except KeyboardInterrupt:
@@ -112,16 +120,12 @@ async def _carry_out(command: Command, context: Context) -> int:
             return await _carry_out_on_cluster(command, context)
 
 
-async def _carry_out_on_cluster(
-    command: ClusterStatus
-    | ClusterStop
-    | ClusterDrain
-    | ClusterUndrain
-    | ClusterBackup
-    | ClusterRestore,
-    context: Context,
-) -> int:
+async def _carry_out_on_cluster(command: ClusterCommand, context: Context) -> int:
     match command:
+        case ClusterStart() | ClusterRestart() | ClusterReload():
+            return await controller_commands.bring_up(command, context)
+        case ClusterLogs():
+            return await controller_commands.show_startup_logs(command, context)
         case ClusterStatus():
             return await cluster_commands.show_status(command, context)
         case ClusterStop():

@@ -29,6 +29,7 @@ from iris.client import (
     WorkerView,
 )
 from iris.config.quantities import format_duration
+from iris.lifecycle.protocol import ControllerStatus
 from iris.model.constraints import preferred, required
 from iris.model.health import problems_text
 from iris.model.job import JobSpec
@@ -148,6 +149,20 @@ def _task_row(task: TaskView, now: datetime) -> list[RenderableType]:
         ran,
         Text(detail, style="dim"),
     ]
+
+
+def controller_facts(name: str, status: ControllerStatus) -> RenderableType:
+    """What is known of a controller that is not well."""
+    running = "yes" if status.running else "no"
+    return _facts(
+        [
+            ("cluster", Text(name, style="bold")),
+            ("running", Text(running)),
+            ("machine", Text(status.vm_name)),
+            ("address", Text(status.address)),
+            ("problem", Text(printable(status.problem), style="red")),
+        ]
+    )
 
 
 def cluster_details(cluster: ClusterView, address: str, now: datetime) -> list[RenderableType]:

@@ -39,6 +39,45 @@ def test_from_start_to_stop(tmp_path: Path) -> None:
         pass
 
 
+def test_running_ends_with_its_block(tmp_path: Path) -> None:
+    manager = ClusterManager(sample_config(tmp_path / "state"))
+    with manager.running() as connection:
+        assert check_health(connection.address, timedelta(seconds=10)).cluster == "sample"
+    assert not manager.controller.status().running
+    with pytest.raises(ZeroDivisionError) as caught, manager.running():
+        raise ZeroDivisionError
+    assert not hasattr(caught.value, "__notes__")
+    assert not manager.controller.status().running
+    with (
+        pytest.raises(InvalidArgument, match="ends with it"),
+        manager.running(keep_on_failure=True),
+    ):
+        pass
+    assert not manager.controller.status().running
+
+
+def test_what_is_kept_on_failure_can_be_reached_and_stopped(tmp_path: Path) -> None:
+    manager = ClusterManager(sample_config(tmp_path / "state"), attached=False)
+    try:
+        with pytest.raises(ZeroDivisionError) as caught, manager.running(keep_on_failure=True):
+            raise ZeroDivisionError
+        (note,) = caught.value.__notes__
+        assert "left running" in note
+        assert f"--state-dir={tmp_path / 'state'}" in note
+        assert manager.controller.status().healthy
+    finally:
+        manager.stop()
+    with manager.running(keep_on_failure=True):
+        pass
+    assert not manager.controller.status().running
+
+
+def test_how_to_reach_what_is_elsewhere() -> None:
+    config = sample_config(Path("/nowhere"))
+    config.controller_vm.manual.host = "nowhere"
+    assert "--config=FILE" in ClusterManager(config).how_to_reach()
+
+
 def test_which_controller() -> None:
     config = sample_config(Path("/nowhere"))
     assert isinstance(create_controller(config), LocalController)

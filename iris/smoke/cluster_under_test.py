@@ -96,7 +96,7 @@ class ClusterUnderTest:
         if self._manager is None:
             return ""
         if self._state_dir is None:
-            return f"it serves at {self.found().address}; end it with: iris cluster stop"
+            return self._manager.how_to_reach()
         cluster = self.found()
         folder = self._manager.state_folder
         return (

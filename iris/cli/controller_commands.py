@@ -1,0 +1,41 @@
+"""`iris cluster start`, `restart`, `reload` and `logs`, of a controller wherever it is."""
+
+import asyncio
+
+from iris.cli.cluster_arguments import ClusterLogs, ClusterReload, ClusterRestart, ClusterStart
+from iris.cli.context import Context
+from iris.cli.find_controller import configured_controller, find_controller
+from iris.cli.wording import printable
+from iris.model.errors import NotFound
+
+
+async def bring_up(flags: ClusterStart | ClusterRestart | ClusterReload, context: Context) -> int:
+    """Has it run; says where it serves, and how to stop it."""
+    # What was never started has no state folder that would say what it is.
+    find = configured_controller if isinstance(flags, ClusterStart) else find_controller
+    found = await asyncio.to_thread(find, flags.cluster, context)
+    match flags:
+        case ClusterStart():
+            doing, act = "starting", found.controller.start
+        case ClusterRestart():
+            doing, act = "restarting", found.controller.restart
+        case ClusterReload():
+            doing, act = "reloading", found.controller.reload
+    context.terminal.note(f"{doing} {found.name}")
+    status = await asyncio.to_thread(act)
+    context.terminal.note(
+        f"{found.name} serves at {status.address} on {status.vm_name}; "
+        f"stop it with: {context.command} cluster stop {found.flag}"
+    )
+    return 0
+
+
+async def show_startup_logs(flags: ClusterLogs, context: Context) -> int:
+    """Prints what a controller wrote while it started, as it is."""
+    found = await asyncio.to_thread(find_controller, flags.cluster, context)
+    text = await asyncio.to_thread(found.controller.fetch_startup_logs, flags.tail)
+    if text is None:
+        raise NotFound(f"The cluster {found.name} was never started.")
+    for line in text.splitlines():
+        context.terminal.result(printable(line))
+    return 0
