@@ -10,7 +10,7 @@ from typing import Protocol
 
 from iris.model.constraints import Constraint
 from iris.model.fleet import ScaleGroup, Slice
-from iris.model.ids import JobId, SliceId
+from iris.model.ids import JobId, SliceId, WorkerId
 from iris.model.job import Gang
 from iris.model.pending import PendingReason
 from iris.model.priority import PriorityBand
@@ -50,12 +50,14 @@ class SliceOccupancy:
         attempts: On all of them.
         idle_since: When the last attempt left; None while there is one.
         closed: How many of `workers` take no new work for now: they are not well, or drained.
+        problems: What is wrong with those that are not well, for people.
     """
 
     workers: int
     attempts: int
     idle_since: datetime | None
     closed: int = 0
+    problems: tuple[tuple[WorkerId, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from iris.autoscaler.memory import BootedSlice, GroupMemory
 from iris.autoscaler.pace import NO_PACE, Pace
 from iris.autoscaler.settings import AutoscalerSettings
 from iris.model.fleet import Slice, VmState
-from iris.model.ids import SliceId
+from iris.model.ids import SliceId, WorkerId
 from iris.platforms.protocols import VmGroupProtocol, VmManagerProtocol
 
 # Slices that are of no use whatever runs there: they are not asked to drain first.
@@ -35,6 +35,7 @@ class ManagedSlice:
             judged.
         leaving: It is being given back, or cleared away.
         problem: What went wrong in giving it back.
+        health: What its platform was told of its workers' health.
         watcher: Wakes the autoscaler whenever the platform says that it has changed.
     """
 
@@ -44,6 +45,7 @@ class ManagedSlice:
     keep: bool = False
     leaving: bool = False
     problem: str = ""
+    health: tuple[tuple[WorkerId, str], ...] = ()
     watcher: asyncio.Task[None] | None = None
 
     @property
@@ -52,6 +54,12 @@ class ManagedSlice:
         to somebody else.
         """
         return self.vm_group.status() is not VmState.PREEMPTED
+
+    def tell_health(self, problems: tuple[tuple[WorkerId, str], ...]) -> None:
+        """Tells its platform what is wrong with its workers, if that is news."""
+        if problems != self.health:
+            self.health = problems
+            self.vm_group.note_health(dict(problems))
 
     def value(self) -> Slice:
         """The slice now."""
@@ -137,6 +145,7 @@ class ManagedGroup:
             seen = view.slices.get(slice_id)
             if one.leaving:
                 continue
+            one.tell_health(() if seen is None else seen.problems)
             self._judge(one, now)
             if seen is None or seen.workers < wanted:
                 one.incomplete_since = one.incomplete_since or now

@@ -12,7 +12,7 @@ from iris.autoscaler.memory import GroupMemory
 from iris.autoscaler.scaling_cases import NOW, SETTINGS, busy, cpu_group, idle, seconds, view
 from iris.autoscaler.slices import ManagedGroup
 from iris.model.fleet import VmState
-from iris.model.ids import SliceId
+from iris.model.ids import SliceId, WorkerId
 from iris.testing.clock import FakeClock
 from iris.testing.ids import CountedIds
 from iris.testing.platform_fakes import FakeVmManager
@@ -224,3 +224,15 @@ class TestMemory:
         group.let_go(ONE, ScalingReason.IDLE, NOW)
         group.forget(ONE)
         assert changed()
+
+
+class TestHealth:
+    def test_a_platform_hears_of_workers_that_are_not_well_when_it_is_news(
+        self, group: ManagedGroup, manager: FakeVmManager
+    ) -> None:
+        (made,) = manager.slices.values()
+        sick = SliceOccupancy(1, 1, None, 1, ((WorkerId("cpu-1/0"), "disk: full"),))
+        for seen in (busy(), sick, sick, busy()):
+            group.look(view(cpu_1=seen), NOW)
+        group.look(FleetView(), NOW)
+        assert made.health == [{WorkerId("cpu-1/0"): "disk: full"}, {}]

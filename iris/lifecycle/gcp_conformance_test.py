@@ -27,8 +27,6 @@ print({expression})
 class GcpHarness:
     """See ControllerHarness."""
 
-    keeps_tasks_on_reload = False
-
     def __init__(self, root: Path, name: str = "mine") -> None:
         self._root = root
         self._compute = FakeCompute(root / "cloud")

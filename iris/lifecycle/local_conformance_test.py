@@ -17,8 +17,6 @@ _VM = "{{local: {{state_dir: {folder}, machine: {{oversubscribe: true}}}}}}"
 class LocalHarness:
     """See ControllerHarness."""
 
-    keeps_tasks_on_reload = True
-
     def __init__(self, root: Path, name: str = "mine") -> None:
         self._root = root
         self.state_dir = root / name

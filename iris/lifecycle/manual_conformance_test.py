@@ -26,8 +26,6 @@ bootstrap: {{python: {python}, work_dir: {work_dir}}}
 class ManualHarness:
     """See ControllerHarness."""
 
-    keeps_tasks_on_reload = False
-
     def __init__(self, hosts: SshHosts, work_dir: Path, root: Path, name: str = "mine") -> None:
         self._hosts, self._work_dir, self._root = hosts, work_dir, root
         self.state_dir = root / name

@@ -83,6 +83,7 @@ class VmManagers:
                     manual_options(self._config, group.name),
                     self._access,
                     self._shipping,
+                    init_logs=self._machine.init_logs,
                     clock=self._clock,
                     ids=self._ids,
                 )

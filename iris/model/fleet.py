@@ -44,14 +44,30 @@ class VmState(Enum):
 
 
 @dataclass(frozen=True, slots=True)
+class VmPhase:
+    """One state in a VM's life. `problem`: why it is in it, or what is wrong; may be empty."""
+
+    state: VmState
+    began_at: datetime
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class ManagedVm:
-    """One machine of a slice, as its platform sees it."""
+    """One machine of a slice, as its platform sees it.
+
+    Attributes:
+        step: What is being done there, while it comes up; may be empty.
+        phases: Its life so far, oldest first; the last one is `state`. Empty where its platform does not tell.
+    """
 
     vm_id: str
     state: VmState
     worker_id: WorkerId
     address: str = ""
     problem: str = ""
+    step: str = ""
+    phases: tuple[VmPhase, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

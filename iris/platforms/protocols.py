@@ -12,7 +12,7 @@ from typing import Protocol
 from iris_proto import cluster_pb2
 
 from iris.model.fleet import ManagedVm, ScaleGroup, VmState
-from iris.model.ids import SliceId
+from iris.model.ids import SliceId, WorkerId
 
 
 class VmGroupProtocol(Protocol):
@@ -42,6 +42,11 @@ class VmGroupProtocol(Protocol):
 
     def vms(self) -> tuple[ManagedVm, ...]:
         """Its machines, in order of their index."""
+
+    def note_health(self, problems: Mapping[WorkerId, str]) -> None:
+        """What the controller hears of its workers: what is wrong, by worker; those that are not named are well.
+        Never blocks.
+        """
 
     async def wait_changed(self) -> None:
         """Returns after the next change of `status()`, so that nobody has to poll."""

@@ -3,7 +3,7 @@
 It outlives every controller. A VM that is up has a worker's process, which dials the controller.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from random import Random
@@ -73,6 +73,9 @@ class SimulatedSlice:
     def vms(self) -> tuple[ManagedVm, ...]:
         """See VmGroupProtocol."""
         return tuple(ManagedVm(vm.worker_id, vm.state, vm.worker_id) for vm in self.vms_now)
+
+    def note_health(self, problems: Mapping[WorkerId, str]) -> None:
+        """See VmGroupProtocol. This cloud does not look into its machines."""
 
 
 @dataclass(slots=True)

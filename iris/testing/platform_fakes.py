@@ -21,6 +21,7 @@ class FakeVmGroup:
         terminate_gate: Clear it to make `terminate` hang.
         terminate_errors: Raised by the next calls of `terminate`, one each.
         terminations: How often `terminate` was called.
+        health: What it was told of its workers, each time.
     """
 
     def __init__(self, group: ScaleGroup, slice_id: SliceId, created_at: datetime) -> None:
@@ -34,6 +35,7 @@ class FakeVmGroup:
         self.terminate_gate.set()
         self.terminate_errors: list[Exception] = []
         self.terminations = 0
+        self.health: list[Mapping[WorkerId, str]] = []
         self.on_end: Callable[[], None] = lambda: None
 
     @property
@@ -76,6 +78,10 @@ class FakeVmGroup:
             ManagedVm(name, self._state, WorkerId(name), "127.0.0.1", self._problem)
             for name in (f"{self._slice_id}/{vm}" for vm in range(self._group.vms_per_slice))
         )
+
+    def note_health(self, problems: Mapping[WorkerId, str]) -> None:
+        """See VmGroupProtocol."""
+        self.health.append(problems)
 
     async def wait_changed(self) -> None:
         """See VmGroupProtocol."""

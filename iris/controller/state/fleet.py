@@ -133,12 +133,23 @@ class Fleet:
             if slice_id and known is not None and known.workers:
                 workers = 0 if known.draining else known.connected
                 closed = 0 if known.draining else known.closed
-                shown = SliceOccupancy(workers, known.attempts, known.idle_since, closed)
-                self._occupancy[slice_id] = shown
+                self._occupancy[slice_id] = SliceOccupancy(
+                    workers, known.attempts, known.idle_since, closed, self._problems_in(known)
+                )
             else:
                 self._occupancy.pop(slice_id, None)
         self._slices_changed.clear()
         return dict(self._occupancy)
+
+    def _problems_in(self, slice_: SliceOfWorkers) -> tuple[tuple[WorkerId, str], ...]:
+        if not slice_.closed:
+            return ()
+        workers = (self._workers[worker_id] for worker_id in slice_.workers)
+        return tuple(
+            (one.record.worker_id, problems_text(one.record.problems))
+            for one in workers
+            if one.connected and one.record.problems
+        )
 
     def is_draining(self, worker: Worker) -> bool:
         """Whether it, or its slice, is to get no more work."""

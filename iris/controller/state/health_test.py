@@ -129,10 +129,11 @@ def test_the_autoscaler_sees_who_is_there_and_takes_no_work(world: Scenario) -> 
         invariants.check(world.state)
         return world.state.fleet.occupancy()[S1]
 
+    sick = ((W1, "disk: 120 MiB free, needs 1 GiB"),)
     assert occupancy() == SliceOccupancy(2, 0, START)
     health(world, DISK)
     drain(world)
-    assert occupancy() == SliceOccupancy(2, 0, START, closed=1)
+    assert occupancy() == SliceOccupancy(2, 0, START, closed=1, problems=sick)
     drain(world, "w2")
     assert occupancy().closed == 2
     world.detach("w1")
@@ -140,6 +141,6 @@ def test_the_autoscaler_sees_who_is_there_and_takes_no_work(world: Scenario) -> 
     world.lose("w2")
     assert occupancy() == SliceOccupancy(0, 0, START)
     reattach(world, DISK, new=True)
-    assert occupancy() == SliceOccupancy(1, 0, START, closed=1)
+    assert occupancy() == SliceOccupancy(1, 0, START, closed=1, problems=sick)
     world.apply(events.SliceDraining(world.now, S1))
-    assert occupancy() == SliceOccupancy(0, 0, START)
+    assert occupancy() == SliceOccupancy(0, 0, START, problems=sick)

@@ -111,6 +111,11 @@ def _check_slices(fleet: Fleet) -> None:
             slice_.attempts,
             slice_.idle_since,
             0 if slice_.draining else slice_.closed,
+            tuple(
+                (worker.record.worker_id, problems_text(worker.record.problems))
+                for worker in _known(fleet, slice_.workers)
+                if worker.connected and worker.record.problems
+            ),
         )
         for slice_id, slice_ in fleet.slices.items()
         if slice_id and slice_.workers

@@ -27,6 +27,10 @@ class InProcessVm:
         options = worker_options(self._identity, self._machine, private_folder(self.folder))
         self._worker = host.worker(options, self._identity.environment())
         await self._worker.start()
+
+    async def registered(self) -> None:
+        """See LocalVm."""
+        assert self._worker is not None
         await self._worker.registered()
 
     async def ended(self) -> str:

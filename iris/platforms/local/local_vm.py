@@ -46,7 +46,10 @@ class LocalVm(Protocol):
         """What is its own; removed by its group once it has ended."""
 
     async def boot(self) -> None:
-        """Starts its worker and returns once that has registered. Raises IrisError when it cannot."""
+        """Starts its worker. Raises IrisError when it cannot."""
+
+    async def registered(self) -> None:
+        """Returns once its worker has registered. Raises IrisError when it ends instead."""
 
     async def ended(self) -> str:
         """Returns, with the reason, when it ends without having been told to."""

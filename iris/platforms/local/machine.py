@@ -14,6 +14,7 @@ from iris.host.files import private_folder
 from iris.host.ids import IdSource
 from iris.host.ports import PortAllocator
 from iris.model.resources import GIB
+from iris.platforms.init_log import InitLogs
 from iris.platforms.local.budget import MachineBudget
 from iris.platforms.local.worker_record import discard_vm_folders
 from iris.rpc.convert_job import resources_to_proto
@@ -65,6 +66,7 @@ class LocalMachine:
         self.ids = ids
         private_folder(options.cache_dir)
         self.ports = PortAllocator(options.lease_dir)
+        self.init_logs = InitLogs(clock.now)
         self._host: WorkerHost | None = None
         self._kept: set[str] = set()
 

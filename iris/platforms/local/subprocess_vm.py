@@ -41,8 +41,6 @@ class SubprocessVm:
 
     async def boot(self) -> None:
         """See LocalVm."""
-        if self._process is not None:
-            return  # it has registered once, and will do so again with whoever has the address now
         folder = private_folder(self.folder)
         options = WorkerProcessOptions(
             worker_options(self._identity, self._machine, private_folder(folder / "work")),
@@ -60,6 +58,10 @@ class SubprocessVm:
         self._process = LinkedProcess.spawn(argv, environment)
         write_worker_record(folder, self._process.pid)
         await self._process.tell(options.to_json())
+
+    async def registered(self) -> None:
+        """See LocalVm."""
+        assert self._process is not None
         said = await self._process.next_line()
         if said != REGISTERED:
             raise Unavailable(

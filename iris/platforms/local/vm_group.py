@@ -3,17 +3,18 @@
 import asyncio
 import logging
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 
 from iris_proto import cluster_pb2
 
 from iris.model.errors import IrisError
 from iris.model.fleet import ManagedVm, ScaleGroup, Slice, VmState
-from iris.model.ids import SliceId
+from iris.model.ids import SliceId, WorkerId
 from iris.platforms.local.handed_over import HandedOverSlice, shape_of
 from iris.platforms.local.local_vm import LocalVm, VmIdentity
 from iris.platforms.local.machine import LocalMachine
+from iris.platforms.vm_lives import VmLives
 from iris.rpc.convert_fleet import slice_to_proto
 
 _LOG = logging.getLogger(__name__)
@@ -25,7 +26,7 @@ class LocalVmGroup:
     Args:
         make_vm: Makes one VM; it does not boot yet.
         on_end: Called once, when nothing of the slice is left and its budget is free again.
-        created_at: Where it is older than this process.
+        found_from: Since when it exists, if an earlier controller made it: its VMs are up.
     """
 
     def __init__(
@@ -36,19 +37,23 @@ class LocalVmGroup:
         *,
         make_vm: Callable[[VmIdentity], LocalVm],
         on_end: Callable[["LocalVmGroup"], None],
-        created_at: datetime | None = None,
+        found_from: datetime | None = None,
     ) -> None:
         self._group = group
         self._slice_id = slice_id
         self._machine = machine
         self._on_end = on_end
-        self._created_at = created_at or machine.clock.now()
+        self._created_at = found_from or machine.clock.now()
+        self._is_found = found_from is not None
         identities = [VmIdentity(group, slice_id, index) for index in range(group.vms_per_slice)]
         self._identities: Sequence[VmIdentity] = identities
         self._vms = [make_vm(identity) for identity in identities]
-        self._states = [VmState.REQUESTING] * len(identities)
-        self._problems = [""] * len(identities)
-        self._changed = asyncio.Event()
+        self._states = VmLives(
+            [identity.vm_id for identity in identities],
+            machine.clock.now,
+            machine.init_logs,
+            found=self._is_found,
+        )
         self._lives: list[asyncio.Task[None]] = []
         self._ending: asyncio.Task[None] | None = None
 
@@ -81,39 +86,23 @@ class LocalVmGroup:
 
     def status(self) -> VmState:
         """See VmGroupProtocol."""
-        for state in (
-            VmState.FAILED,
-            VmState.STOPPING,
-            VmState.TERMINATED,
-            VmState.REQUESTING,
-            VmState.BOOTING,
-        ):
-            if state in self._states:
-                return state
-        return VmState.READY
+        return self._states.status()
 
     def problem(self) -> str:
         """See VmGroupProtocol."""
-        said = [
-            f"{identity.vm_id}: {problem}"
-            for identity, problem in zip(self._identities, self._problems, strict=True)
-            if problem
-        ]
-        return "; ".join(said)
+        return self._states.problem()
 
     def vms(self) -> tuple[ManagedVm, ...]:
         """See VmGroupProtocol."""
-        rows = zip(self._identities, self._states, self._problems, strict=True)
-        return tuple(
-            ManagedVm(
-                identity.vm_id, state, identity.worker_id, identity.environment().host, problem
-            )
-            for identity, state, problem in rows
-        )
+        return self._states.vms([identity.environment().host for identity in self._identities])
+
+    def note_health(self, problems: Mapping[WorkerId, str]) -> None:
+        """See VmGroupProtocol."""
+        self._states.note_health(problems)
 
     async def wait_changed(self) -> None:
         """See VmGroupProtocol."""
-        await self._changed.wait()
+        await self._states.wait_changed()
 
     async def terminate(self) -> None:
         """See VmGroupProtocol. A caller that is cancelled does not end the ending."""
@@ -123,9 +112,9 @@ class LocalVmGroup:
 
     async def hand_over(self) -> HandedOverSlice | None:
         """Leaves the workers of all its VMs to run, for the next controller; ends it, and returns None, if that cannot
-        be: it is not READY, or they run in this process. It is of no more use.
+        be: they are not all up, or they run in this process. It is of no more use.
         """
-        if self._ending is None and self.status() is VmState.READY:
+        if self._ending is None and self.status() in (VmState.READY, VmState.UNHEALTHY):
             await self._end_lives()
             workers = [vm.let_go() for vm in self._vms]
             kept = tuple(links for links in workers if links is not None)
@@ -154,43 +143,42 @@ class LocalVmGroup:
         """One VM's life, until it fails or the slice is ended."""
         vm = self._vms[index]
         try:
-            self._set(index, VmState.BOOTING)
-            await vm.boot()
-            self._set(index, VmState.READY)
+            if not self._is_found:
+                self._states.set(index, VmState.BOOTING)
+                await vm.boot()
+                self._states.set(index, VmState.INITIALIZING)
+                await vm.registered()
+            # The worker of one that was found has registered once, and will do so again with whoever
+            # has the address now.
+            self._states.set(index, VmState.READY)
             problem = await vm.ended()
         except IrisError as error:
             problem = str(error)
         except Exception as error:  # noqa: BLE001 - the slice fails, and says why
             _LOG.exception("VM %s broke", self._identities[index].vm_id)
             problem = f"{type(error).__name__}: {error}"
-        self._problems[index] = problem
-        self._set(index, VmState.FAILED)
+        self._states.set(index, VmState.FAILED, problem)
 
     async def _end(self) -> None:
         await self._end_lives()
-        for index, state in enumerate(self._states):
+        for index, state in enumerate(self._states.states):
             if not state.is_gone:
-                self._set(index, VmState.STOPPING)
+                self._states.set(index, VmState.STOPPING)
         ends = await asyncio.gather(*(vm.end() for vm in self._vms), return_exceptions=True)
-        for index, outcome in enumerate(ends):
-            if isinstance(outcome, BaseException):
-                self._problems[index] = f"could not be ended: {outcome}"
-                _LOG.error("VM %s: %s", self._identities[index].vm_id, self._problems[index])
-        for vm in self._vms:
+        for index, vm in enumerate(self._vms):
+            await self._states.log(index).keep_file()
             await asyncio.to_thread(shutil.rmtree, vm.folder, ignore_errors=True)
         self._machine.budget.release(self._slice_id)
-        for index, state in enumerate(self._states):
-            if state is VmState.STOPPING:
-                self._set(index, VmState.TERMINATED)
+        for index, outcome in enumerate(ends):
+            state, problem = self._states.states[index], self._states.problem_of(index)
+            if isinstance(outcome, BaseException):
+                problem = f"could not be ended: {outcome}"
+                _LOG.error("VM %s: %s", self._identities[index].vm_id, problem)
+            self._states.set(index, state if state.is_gone else VmState.TERMINATED, problem)
+        self._states.forget()
         self._on_end(self)
 
     async def _end_lives(self) -> None:
         for life in self._lives:
             life.cancel()
         await asyncio.gather(*self._lives, return_exceptions=True)
-
-    def _set(self, index: int, state: VmState) -> None:
-        self._states[index] = state
-        # Wakes all who wait now, and nobody who begins to wait afterwards.
-        changed, self._changed = self._changed, asyncio.Event()
-        changed.set()

@@ -35,6 +35,8 @@ class FakeVm:
     def __init__(self, identity: VmIdentity, root: Path) -> None:
         self.identity = identity
         self.folder = root / str(identity.index)
+        self.up = asyncio.Event()
+        self.up.set()
         self.booted = asyncio.Event()
         self.broken: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self.boot_error: Exception | None = None
@@ -43,6 +45,9 @@ class FakeVm:
 
     async def boot(self) -> None:
         self.folder.mkdir()
+        await self.up.wait()
+
+    async def registered(self) -> None:
         await self.booted.wait()
         if self.boot_error is not None:
             raise self.boot_error
@@ -103,15 +108,46 @@ async def until_status(group: LocalVmGroup, wanted: VmState) -> None:
 
 async def test_it_is_ready_once_all_its_vms_are(manager: Manager) -> None:
     group = await manager.create_vm_group({})
+    for vm in manager.vms:
+        vm.up.clear()
     await until_status(group, VmState.BOOTING)
-    for vm in manager.vms[:3]:
+    for vm in manager.vms[1:]:
+        vm.up.set()
+    for vm in manager.vms[1:3]:
         vm.booted.set()
+    async with asyncio.timeout(30):
+        while [vm.state for vm in group.vms()].count(VmState.READY) < 2:
+            await group.wait_changed()
+    assert group.vms()[3].state is VmState.INITIALIZING
+    assert group.status() is VmState.BOOTING
+    manager.vms[0].up.set()
+    await until_status(group, VmState.INITIALIZING)
+    manager.vms[0].booted.set()
     async with asyncio.timeout(30):
         while [vm.state for vm in group.vms()].count(VmState.READY) < 3:
             await group.wait_changed()
-    assert group.status() is VmState.BOOTING
+    assert group.status() is VmState.INITIALIZING
     manager.vms[3].booted.set()
     await until_status(group, VmState.READY)
+    assert [phase.state for phase in group.vms()[3].phases] == [
+        VmState.REQUESTING,
+        VmState.BOOTING,
+        VmState.INITIALIZING,
+        VmState.READY,
+    ]
+    await group.terminate()
+
+
+async def test_it_is_unhealthy_while_a_worker_says_so(manager: Manager) -> None:
+    group = await manager.create_vm_group({})
+    manager.boot_all()
+    await until_status(group, VmState.READY)
+    sick = group.vms()[2].worker_id
+    group.note_health({sick: "disk: 120 MiB free, needs 1 GiB"})
+    assert group.status() is VmState.UNHEALTHY
+    assert group.problem() == f"{sick}: disk: 120 MiB free, needs 1 GiB"
+    group.note_health({})
+    assert (group.status(), group.problem()) == (VmState.READY, "")
     await group.terminate()
 
 

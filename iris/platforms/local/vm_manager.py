@@ -106,7 +106,7 @@ class LocalVmManager:
                 identity, self._machine, handed.workers[identity.index]
             ),
             on_end=self._forget,
-            created_at=handed.created_at,
+            found_from=handed.created_at,
         )
         self._machine.keep(vm.vm_id for vm in group.vms())
         self._groups[handed.slice_id] = group

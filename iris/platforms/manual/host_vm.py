@@ -2,7 +2,7 @@
 
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -12,14 +12,15 @@ from iris.host.clock import Clock
 from iris.model.errors import FailedPrecondition, IrisError, Unavailable
 from iris.model.fleet import ScaleGroup, VmState
 from iris.model.ids import SliceId
+from iris.platforms.init_log import InitLogs
 from iris.platforms.manual.claims import Claim
 from iris.platforms.manual.host_agent import HostAgent, HostLook
 from iris.platforms.manual.host_pool import HostPool
-from iris.platforms.manual.init_log import InitLog
 from iris.platforms.manual.leftovers import Leftovers, clear
 from iris.platforms.manual.options import ControllerAccess, ManualOptions
 from iris.platforms.manual.shipping import Shipping, described
 from iris.platforms.manual.worker_options import host_worker_options
+from iris.platforms.vm_lives import VmLives
 from iris.ssh import SshClient, SshConnection
 
 _LOG = logging.getLogger(__name__)
@@ -40,6 +41,7 @@ class ManualPlatform:
     pool: HostPool
     leftovers: Leftovers
     clock: Clock
+    init_logs: InitLogs
 
     async def controller_address(self) -> str:
         """Once the controller serves, which it may not yet when the first slices are found."""
@@ -53,7 +55,7 @@ class HostVm:
     that was found, and in any case `end`.
 
     Args:
-        on_state: Is told every change.
+        states: Of its slice; is told every change.
     """
 
     def __init__(
@@ -62,13 +64,13 @@ class HostVm:
         slice_id: SliceId,
         index: int,
         created_at: datetime,
-        on_state: Callable[[VmState, str], None],
+        states: VmLives,
     ) -> None:
         self._platform = platform
         self._slice_id = slice_id
         self._index = index
         self._created_at = created_at
-        self._on_state = on_state
+        self._states = states
         self._claim: Claim | None = None
         self._connection: SshConnection | None = None
         self._open = AsyncExitStack()
@@ -76,7 +78,7 @@ class HostVm:
         self._look: HostLook | None = None
         self._broken = ""
         self.host = ""
-        self.log = InitLog(platform.clock.now)
+        self._log = states.log(index)
 
     @property
     def vm_id(self) -> str:
@@ -90,14 +92,14 @@ class HostVm:
 
         Raises ResourceExhausted once there is none left, with what was wrong with each.
         """
-        self._on_state(VmState.REQUESTING, "")
+        self._states.set(self._index, VmState.REQUESTING)
         self.host = host
         while True:
             try:
                 await self._claim_one()
                 return self.host
             except IrisError as error:
-                self.log.add(f"{self.host} is set aside: {error}")
+                self._log.add(f"{self.host} is set aside: {error}")
                 _LOG.warning("%s: %s is set aside: %s", self.vm_id, self.host, error)
                 await self._disconnect()
                 self._platform.pool.set_aside(self.host, str(error))
@@ -108,22 +110,21 @@ class HostVm:
         """From a claimed host to a worker that has registered. `hosts`: of the whole slice."""
         try:
             await self._prepare(hosts)
-            self._on_state(VmState.INITIALIZING, "")
+            self._states.set(self._index, VmState.INITIALIZING)
             await self._start_worker()
             await self._wait_registered()
         except IrisError as error:
             self._broken = str(error)
-            self.log.add(f"failed: {error}")
             raise
-        self._on_state(VmState.READY, "")
+        self._states.set(self._index, VmState.READY)
 
     def found(self, claim: Claim) -> None:
         """Instead of `claim` and `boot`, for one that an earlier process brought up."""
         self.host, self._claim = claim.host, claim
-        self.log.add(f"found on {claim.host}, claimed at {claim.created_at.isoformat()}")
+        self._log.add(f"found on {claim.host}, claimed at {claim.created_at.isoformat()}")
 
     async def _claim_one(self) -> None:
-        self.log.add(f"connecting to {self.host}")
+        self._step(f"connecting to {self.host}")
         agent = await self._connect()
         self._look = look = await agent.look()
         await self._check_python(look)
@@ -141,7 +142,7 @@ class HostVm:
         got = await agent.claim(wanted)
         if got.label == label and got.vm_id != self.vm_id:
             # Nobody of this process has the host: whoever claimed it was ended without clearing up.
-            self.log.add(f"ending what was left of {got.vm_id}")
+            self._step(f"ending what was left of {got.vm_id}")
             await clear(agent, got)
             got = await agent.claim(wanted)
         if (got.label, got.vm_id) != (label, self.vm_id):
@@ -150,7 +151,7 @@ class HostVm:
                 f"since {got.created_at.isoformat(timespec='seconds')}."
             )
         self._claim = got
-        self.log.add(f"claimed {self.host}")
+        self._step(f"claimed {self.host}")
 
     async def _check_python(self, look: HostLook) -> None:
         shipped = await self._platform.shipping.file()
@@ -166,12 +167,12 @@ class HostVm:
         """Everything before the worker can start."""
         options, claim = self._platform.options, self._has_claim()
         agent, connection = self._agent(), self._has_connection()
-        self._on_state(VmState.BOOTING, "")
+        self._states.set(self._index, VmState.BOOTING)
         await agent.note(claim, hosts)
         for number, command in enumerate(options.commands, start=1):
-            self.log.add(f"command {number} of {len(options.commands)}: {command}")
+            self._step(f"command {number} of {len(options.commands)}: {command}")
             status = await agent.command(
-                command, options.command_timeout, options.environment, claim.vm_dir, self.log.add
+                command, options.command_timeout, options.environment, claim.vm_dir, self._log.add
             )
             if status != 0:
                 raise FailedPrecondition(
@@ -180,11 +181,14 @@ class HostVm:
                 )
         shipped = await self._platform.shipping.file()
         path = shipped.path_in(claim.ship_dir)
-        self.log.add(f"shipping Iris to {path}")
+        self._step(f"shipping Iris to {path}")
         sent = await connection.put(shipped.path, path)
         size = shipped.path.stat().st_size / 1e6
-        self.log.add(f"sent {size:.0f} MB" if sent else "it is there already")
+        self._log.add(f"sent {size:.0f} MB" if sent else "it is there already")
         await agent.tidy(claim.ship_dir, shipped.digest)
+
+    def _step(self, text: str) -> None:
+        self._states.step(self._index, text)
 
     async def _start_worker(self) -> None:
         options, claim, look = self._platform.options, self._has_claim(), self._look
@@ -199,7 +203,7 @@ class HostVm:
             variables=tuple(options.environment),
         )
         path = (await self._platform.shipping.file()).path_in(claim.ship_dir)
-        self.log.add("starting the worker")
+        self._step("starting the worker")
         await self._agent().start(
             claim, [look.executable, "-I", path, "worker"], options.environment, told.to_json()
         )
@@ -209,11 +213,11 @@ class HostVm:
         self._events = self._agent().watch(self._has_claim(), 0)
         async for event in self._events:
             if "line" in event:
-                self.log.add(event["line"])
+                self._log.add(event["line"])
             elif "problem" in event:
                 raise Unavailable(f"The worker on {self.host} did not come up: {event['problem']}.")
             elif event == _REGISTERED:
-                self.log.add("registered")
+                self._log.add("registered")
                 return
 
     # --- While it lives ---------------------------------------------------------------------------
@@ -232,14 +236,13 @@ class HostVm:
                         return self._broken
                 raise Unavailable(f"{self.host} stopped answering.")
             except IrisError as error:
-                self.log.add(str(error))
-                self._on_state(VmState.UNHEALTHY, str(error))
+                self._states.set(self._index, VmState.UNHEALTHY, str(error))
             try:
                 await self._reconnect()
             except IrisError as error:
                 self._broken = str(error)
                 return self._broken
-            self._on_state(VmState.READY, "")
+            self._states.set(self._index, VmState.READY)
 
     async def _reconnect(self) -> None:
         """Raises Unavailable if that was in vain for `unreachable_after`."""
@@ -261,7 +264,7 @@ class HostVm:
                 self._events = agent.watch(claim, 0)
                 # That it is watched: it has registered before, or it has ended.
                 await self._first_word()
-                self.log.add(f"connected to {self.host} again")
+                self._log.add(f"connected to {self.host} again")
                 return
             except IrisError as error:
                 if clock.monotonic() + rest > until:
@@ -319,7 +322,7 @@ class HostVm:
             await self._disconnect()
             self._connection = await self._platform.ssh.connect(host, self._platform.options.ssh)
         await clear(self._agent(), claim)
-        self.log.add(f"{host} is given back")
+        self._log.add(f"{host} is given back")
 
     # --- The connection ---------------------------------------------------------------------------
 

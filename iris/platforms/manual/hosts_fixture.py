@@ -22,6 +22,7 @@ from iris.host.processes import (
 from iris.model.errors import Unavailable
 from iris.model.fleet import ScaleGroup, VmState
 from iris.model.resources import MIB, Resources
+from iris.platforms.init_log import InitLogs
 from iris.platforms.manual import (
     ControllerAccess,
     ManualOptions,
@@ -38,6 +39,7 @@ from iris.worker.scripted_controller import TOKEN, ScriptedController
 
 GROUP = ScaleGroup("lab", "manual", Resources(500, 64 * MIB), vms_per_slice=2, max_slices=2)
 _PATIENCE = 60.0
+_INIT_LOGS = InitLogs(SystemClock().now)
 
 
 @dataclass
@@ -74,6 +76,7 @@ class World:
             options or self.options(),
             access,
             self.shipping,
+            init_logs=_INIT_LOGS,
             clock=SystemClock(),
             ids=RandomIds(),
         )
@@ -150,7 +153,12 @@ async def until(group: ManualVmGroup, *states: VmState) -> None:
 
 def logs(group: ManualVmGroup) -> str:
     """Of all its VMs."""
-    return "\n".join(group.init_log(vm) for vm in group.vm_ids())
+    return "\n".join(log_of(vm) for vm in group.vm_ids())
+
+
+def log_of(vm_id: str) -> str:
+    """Of one VM, also of one that is gone."""
+    return "\n".join(_INIT_LOGS.find(vm_id).said())
 
 
 def worker_ids(controller: ScriptedController) -> Sequence[str]:

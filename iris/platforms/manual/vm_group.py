@@ -4,36 +4,28 @@ have registered, fails as soon as one does for good, and ends as a whole.
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Iterable, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 from iris_proto import cluster_pb2
 
-from iris.model.errors import IrisError, NotFound
+from iris.model.errors import IrisError
 from iris.model.fleet import ManagedVm, Slice, VmState
 from iris.model.ids import SliceId, WorkerId
 from iris.platforms.manual.claims import Claim
 from iris.platforms.manual.host_vm import HostVm, ManualPlatform
+from iris.platforms.vm_lives import VmLives
 from iris.rpc.convert_fleet import slice_to_proto
 
 _LOG = logging.getLogger(__name__)
-# The first that any VM is in is the slice's.
-_ORDER = (
-    VmState.FAILED,
-    VmState.STOPPING,
-    VmState.TERMINATED,
-    VmState.REQUESTING,
-    VmState.BOOTING,
-    VmState.INITIALIZING,
-    VmState.UNHEALTHY,
-)
 
 
 class ManualVmGroup:
     """See VmGroupProtocol. Belongs to one event loop.
 
     Args:
+        found: It was made by an earlier process: it is to be adopted.
         on_end: Called once, when it has ended.
     """
 
@@ -44,19 +36,22 @@ class ManualVmGroup:
         created_at: datetime,
         count: int,
         *,
+        found: bool,
         on_end: Callable[["ManualVmGroup"], None],
     ) -> None:
         self._platform = platform
         self._slice_id = slice_id
         self._created_at = created_at
         self._on_end = on_end
+        self._states = VmLives(
+            [f"{slice_id}/{index}" for index in range(count)],
+            platform.clock.now,
+            platform.init_logs,
+            found=found,
+        )
         self._vms = [
-            HostVm(platform, slice_id, index, created_at, self._teller(index))
-            for index in range(count)
+            HostVm(platform, slice_id, index, created_at, self._states) for index in range(count)
         ]
-        self._states = [VmState.REQUESTING] * count
-        self._problems = [""] * count
-        self._changed = asyncio.Event()
         self._unclaimed = count
         self._all_claimed = asyncio.Event()
         self._lives: list[asyncio.Task[None]] = []
@@ -99,34 +94,23 @@ class ManualVmGroup:
 
     def status(self) -> VmState:
         """See VmGroupProtocol."""
-        return next((state for state in _ORDER if state in self._states), VmState.READY)
+        return self._states.status()
 
     def problem(self) -> str:
         """See VmGroupProtocol."""
-        return "; ".join(
-            f"{vm.vm_id}: {problem}"
-            for vm, problem in zip(self._vms, self._problems, strict=True)
-            if problem
-        )
+        return self._states.problem()
 
     def vms(self) -> tuple[ManagedVm, ...]:
         """See VmGroupProtocol."""
-        rows = zip(self._vms, self._states, self._problems, strict=True)
-        return tuple(
-            ManagedVm(vm.vm_id, state, WorkerId(vm.vm_id), vm.host, problem)
-            for vm, state, problem in rows
-        )
+        return self._states.vms([vm.host for vm in self._vms])
 
-    def init_log(self, vm_id: str) -> str:
-        """What happened on that VM so far. Raises NotFound."""
-        for vm in self._vms:
-            if vm.vm_id == vm_id:
-                return vm.log.text()
-        raise NotFound(f"{self._slice_id} has no VM {vm_id!r}: it has {', '.join(self.vm_ids())}.")
+    def note_health(self, problems: Mapping[WorkerId, str]) -> None:
+        """See VmGroupProtocol."""
+        self._states.note_health(problems)
 
     async def wait_changed(self) -> None:
         """See VmGroupProtocol."""
-        await self._changed.wait()
+        await self._states.wait_changed()
 
     async def terminate(self) -> None:
         """See VmGroupProtocol. A caller that is cancelled does not end the ending.
@@ -174,7 +158,7 @@ class ManualVmGroup:
         except Exception as error:  # noqa: BLE001 - the slice fails, and says why
             _LOG.exception("VM %s broke", self._vms[index].vm_id)
             problem = f"{type(error).__name__}: {error}"
-        self._set(index, VmState.FAILED, problem)
+        self._states.set(index, VmState.FAILED, problem)
 
     async def _come_up(self, index: int, host: str) -> str:
         vm = self._vms[index]
@@ -189,31 +173,22 @@ class ManualVmGroup:
     async def _go_on(self, index: int, found: bool) -> str:
         if not found:
             return "it was not found when the controller came back"
-        self._set(index, VmState.UNHEALTHY, "the controller has just come back")
+        self._states.set(index, VmState.UNHEALTHY, "the controller has just come back")
         return await self._vms[index].live()
 
     async def _end(self) -> None:
         for life in self._lives:
             life.cancel()
         await asyncio.gather(*self._lives, return_exceptions=True)
-        for index, state in enumerate(self._states):
+        for index, state in enumerate(self._states.states):
             if not state.is_gone:
-                self._set(index, VmState.STOPPING, self._problems[index])
+                self._states.set(index, VmState.STOPPING, self._states.problem_of(index))
         ends = await asyncio.gather(*(vm.end() for vm in self._vms), return_exceptions=True)
         for index, outcome in enumerate(ends):
-            problem = self._problems[index]
+            state, problem = self._states.states[index], self._states.problem_of(index)
             if isinstance(outcome, BaseException):
                 problem = f"could not be ended: {outcome}"
                 _LOG.error("VM %s: %s", self._vms[index].vm_id, problem)
-            state = self._states[index]
-            self._set(index, state if state.is_gone else VmState.TERMINATED, problem)
+            self._states.set(index, state if state.is_gone else VmState.TERMINATED, problem)
+        self._states.forget()
         self._on_end(self)
-
-    def _teller(self, index: int) -> Callable[[VmState, str], None]:
-        return lambda state, problem: self._set(index, state, problem)
-
-    def _set(self, index: int, state: VmState, problem: str) -> None:
-        self._states[index], self._problems[index] = state, problem
-        # Wakes all who wait now, and nobody who begins to wait afterwards.
-        changed, self._changed = self._changed, asyncio.Event()
-        changed.set()

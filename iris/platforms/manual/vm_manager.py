@@ -10,6 +10,7 @@ from iris.host.ids import IdSource
 from iris.model.errors import IrisError, Unavailable
 from iris.model.fleet import ScaleGroup
 from iris.model.ids import SliceId
+from iris.platforms.init_log import InitLogs
 from iris.platforms.manual.claims import Claim
 from iris.platforms.manual.host_agent import HostAgent
 from iris.platforms.manual.host_pool import HostPool
@@ -29,7 +30,7 @@ class ManualVmManager:
     """See VmManagerProtocol. Belongs to one event loop.
 
     Args:
-        shipping: Shared by all groups of the cluster.
+        shipping: Shared by all groups of the cluster, like init_logs.
     """
 
     def __init__(
@@ -39,6 +40,7 @@ class ManualVmManager:
         access: ControllerAccess,
         shipping: Shipping,
         *,
+        init_logs: InitLogs,
         clock: Clock,
         ids: IdSource,
     ) -> None:
@@ -46,7 +48,15 @@ class ManualVmManager:
         self._ssh = SshClient()
         self._leftovers = Leftovers(self._ssh, options, clock)
         self._platform = ManualPlatform(
-            group, options, access, self._ssh, shipping, self._pool, self._leftovers, clock
+            group,
+            options,
+            access,
+            self._ssh,
+            shipping,
+            self._pool,
+            self._leftovers,
+            clock,
+            init_logs,
         )
         self._ids = ids
         self._groups: dict[SliceId, ManualVmGroup] = {}
@@ -135,7 +145,14 @@ class ManualVmManager:
 
     def _group(self, slice_id: SliceId, count: int, claim: Claim | None = None) -> ManualVmGroup:
         created_at = self._platform.clock.now() if claim is None else claim.created_at
-        return ManualVmGroup(self._platform, slice_id, created_at, count, on_end=self._forget)
+        return ManualVmGroup(
+            self._platform,
+            slice_id,
+            created_at,
+            count,
+            found=claim is not None,
+            on_end=self._forget,
+        )
 
     def _forget(self, group: ManualVmGroup) -> None:
         self._groups.pop(group.slice_id, None)

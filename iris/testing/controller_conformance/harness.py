@@ -46,13 +46,10 @@ class ControllerHarness(Protocol):
         config: The cluster's.
         state_dir: Where its controller keeps its state, as a path of this machine, whatever the
             controller takes it for; it need not exist yet.
-        keeps_tasks_on_reload: Whether tasks of workers that are processes of their own run on
-            through `reload`. Otherwise they lose their machine and run again.
     """
 
     config: config_pb2.ClusterConfig
     state_dir: Path
-    keeps_tasks_on_reload: bool
 
     def make(
         self,

@@ -143,7 +143,9 @@ class ControllerConformance:
     def test_a_restart_of_what_does_not_run_starts_it(self, harness: ControllerHarness) -> None:
         assert harness.make().restart().healthy
 
-    def test_a_reload_picks_the_new_configuration(self, harness: ControllerHarness) -> None:
+    def test_a_reload_picks_the_new_configuration_and_keeps_tasks(
+        self, harness: ControllerHarness
+    ) -> None:
         config = _changed(harness.config)
         config.scale_groups["cpu"].provider.local.workers = config_pb2.SUBPROCESS
         controller = harness.make(config)
@@ -157,7 +159,7 @@ class ControllerConformance:
         reloaded = harness.make(config)
         assert reloaded.reload().healthy
         assert _ask(reloaded, _groups) == ["cpu", "more"]
-        _until(reloaded, _JOB, _runs_in_attempt(1 if harness.keeps_tasks_on_reload else 2))
+        _until(reloaded, _JOB, _runs_in_attempt(1))
 
     def test_discover_sees_only_its_own(self, harness: ControllerHarness) -> None:
         neighbour = harness.neighbour()
