@@ -4,9 +4,22 @@ import os
 import platform
 import shlex
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
+from iris.smoke.isolation import (
+    FOREIGN_ADDRESSES,
+    LINUX_SANDBOX,
+    PROCESSWRAPPER_SANDBOX,
+    Isolation,
+    look_around,
+    route_error,
+)
 from iris.version import VERSION
+
+_SANDBOXES = {
+    LINUX_SANDBOX: "linux-sandbox (own PID namespace, own mounts)",
+    PROCESSWRAPPER_SANDBOX: "processwrapper-sandbox (a folder of its own; no namespaces)",
+}
+_NAMED_ENTRIES = 3
 
 
 def describe_environment() -> dict[str, str]:
@@ -17,8 +30,7 @@ def describe_environment() -> dict[str, str]:
         "system": f"{platform.system()} {platform.release()} {platform.machine()}",
         "processors": f"{len(os.sched_getaffinity(0))} of {os.cpu_count()}",
         "user": f"uid {os.getuid()}",
-        "sandbox": describe_sandbox(),
-        "network": describe_network(),
+        **describe_isolation(look_around()),
     }
 
 
@@ -35,22 +47,27 @@ def command_to_repeat(argv: Sequence[str], environ: Mapping[str, str], seed: int
     return shlex.join([*argv[:1], *flags])
 
 
-def describe_sandbox() -> str:
-    """How Bazel isolates this process, if it does: told by what can be seen, not by what was asked for."""
-    if "TEST_SRCDIR" not in os.environ:
-        return "none (not a Bazel test)"
-    # linux-sandbox gives the action a PID namespace of its own, in which its own init is pid 1.
-    init = Path("/proc/1/cmdline").read_bytes()
-    if b"linux-sandbox" in init:
-        return "linux-sandbox (own PID namespace)"
-    if "/sandbox/" in os.getcwd():
-        return "processwrapper-sandbox (a folder of its own; no namespaces)"
-    return "none that can be seen"
+def describe_isolation(found: Isolation) -> dict[str, str]:
+    """What keeps this process apart from the machine: what was found by trying, not what was asked for."""
+    return {
+        "sandbox": _SANDBOXES.get(found.sandbox, "none (not a Bazel test, or not sandboxed)"),
+        "network": _describe_network(found),
+        "home": _describe_home(found),
+        "writable outside": ", ".join(found.writable) or "nothing",
+    }
 
 
-def describe_network() -> str:
-    """The interfaces this process can see; only `lo` means that it has a network namespace of its own."""
-    names = sorted(
-        line.split(":")[0].strip() for line in Path("/proc/net/dev").read_text().splitlines()[2:]
-    )
-    return "loopback only" if names == ["lo"] else f"interfaces {', '.join(names)}"
+def _describe_network(found: Isolation) -> str:
+    if found.has_own_network:
+        return f"loopback only; elsewhere: {route_error(FOREIGN_ADDRESSES[0])}"
+    reach = "other addresses can be reached" if found.reachable else "no way to other addresses"
+    return f"interfaces {', '.join(found.interfaces)}; {reach}"
+
+
+def _describe_home(found: Isolation) -> str:
+    variable = f"HOME is {os.environ['HOME']}" if os.environ.get("HOME") else "HOME is not set"
+    if not found.home_entries:
+        return f"{variable}; nothing in {found.home} can be read"
+    few = ", ".join(found.home_entries[:_NAMED_ENTRIES])
+    more = len(found.home_entries) - _NAMED_ENTRIES
+    return f"{variable}; in {found.home} can be read: {few}" + (f" and {more} more" * (more > 0))

@@ -1,48 +1,116 @@
-"""No target asks to be let out of the sandbox, to run alone, or to be tried again."""
+"""No target asks to be let out of the sandbox, to run alone, or to be tried again; nor does a flag."""
 
-import re
 from pathlib import Path
 
+import pytest
 from absl import flags
 
-CONFIGURATION = flags.DEFINE_string("configuration", None, "A file in the root of the sources.")
+from tools.lint.sandboxed_tests import lets_out_in_flags, lets_out_in_starlark
 
-# Tags and attributes of Bazel that make a test pass where it otherwise would not.
-FORBIDDEN = re.compile(
-    r"""["'](exclusive|exclusive-if-local|external|no-cache|no-remote|no-sandbox|requires-network)["']"""
-    r"""|tags\s*=.*["']local["']|^\s*["'](local|flaky)["'],|\b(flaky|local)\s*=\s*(True|1)\b"""
+CONFIGURATION = flags.DEFINE_string(
+    "configuration", None, "A file in the root of the sources.", required=True
 )
-# A repository rule is no test; `local` there means that its inputs are this machine's.
-ALLOWED = re.compile(r"^\s*local = True,$")
+FLAG_FILES = (".bazelrc", ".ci/run", "bazelw")
+
+
+def root() -> Path:
+    return Path(CONFIGURATION.value).parent
 
 
 def build_files() -> list[Path]:
-    return sorted(Path(CONFIGURATION.value).parent.rglob("*.txt"))
-
-
-def forbidden_in(path: Path) -> list[str]:
-    is_rule = path.name.endswith(".bzl.txt")
-    return [
-        f"{path}:{number}: {line.strip()}"
-        for number, line in enumerate(path.read_text().splitlines(), 1)
-        if FORBIDDEN.search(line) and not (is_rule and ALLOWED.match(line))
-    ]
+    return sorted(root().rglob("*.txt"))
 
 
 def test_every_package_is_looked_at() -> None:
-    names = [str(path) for path in build_files()]
-    for package in ("tests", "iris/worker", "tools/lint", "iris/controller/store"):
-        assert any(name.endswith(f"{package}/BUILD.bazel.txt") for name in names), package
+    names = [str(path.relative_to(root())) for path in build_files()]
+    for name in (
+        "tests/BUILD.bazel",
+        "iris/worker/BUILD.bazel",
+        "iris/controller/store/BUILD.bazel",
+    ):
+        assert f"{name}.txt" in names
+    assert "tools/pytest/defs.bzl.txt" in names
 
 
 def test_no_target_leaves_the_sandbox_or_is_tried_again() -> None:
-    found = [line for path in build_files() for line in forbidden_in(path)]
+    found = [
+        f"{path.relative_to(root())}:{line}"
+        for path in build_files()
+        for line in lets_out_in_starlark(path.read_text())
+    ]
     assert found == []
 
 
-def test_what_is_forbidden_is_recognised(tmp_path: Path) -> None:
-    path = tmp_path / "BUILD.bazel.txt"
-    path.write_text(
-        'py_test(\n    tags = ["exclusive"],\n    flaky = True,\n    local = True,\n)\n'
-    )
-    assert [line.split(":")[1] for line in forbidden_in(path)] == ["2", "3", "4"]
+@pytest.mark.parametrize("name", FLAG_FILES)
+def test_no_flag_does_it_either(name: str) -> None:
+    text = (root() / name).read_text()
+    assert lets_out_in_flags(text) == []
+    assert "bazel" in text
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        'py_test(tags = ["exclusive"])',
+        'py_test(tags = ["manual", "no-sandbox"])',
+        'py_test(tags = TAGS + ["local"])',
+        'TEST_TAGS = ["external"]',
+        'py_test(**{"tags": ["local"]})',
+        'native.py_test(tags = ["manual"] + ["requires-network"])',
+        "py_test(flaky = True)",
+        "py_test(flaky = 1)",
+        "py_test(local = FLAG)",
+        'def f(**kwargs):\n    kwargs["x"] = ["no-cache"]\n',
+        'py_test(\n    tags = [\n        "long", "flaky"],\n)',
+    ],
+)
+def test_what_is_forbidden_is_recognised(source: str) -> None:
+    assert len(lets_out_in_starlark(source)) == 1
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        'py_library(name = "local")',
+        "rule = repository_rule(implementation = f, local = True)",
+        "py_test(flaky = False)",
+        'py_test(tags = ["manual", "ssh"])',
+        '# tags = ["exclusive"]',
+        'PLACES = ["external", "local"]',
+    ],
+)
+def test_what_only_looks_like_it_is_not(source: str) -> None:
+    assert lets_out_in_starlark(source) == []
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "test --flaky_test_attempts=3",
+        "./bazelw test //... --flaky_test_attempts=default",
+        "build --spawn_strategy=local",
+        "build --spawn_strategy=sandboxed,standalone",
+        "test --strategy=TestRunner=local",
+        "test --strategy_regexp=.*x.*=local",
+        "test --test_strategy=exclusive",
+        "build --sandbox_default_allow_network",
+        "build --sandbox_default_allow_network=true",
+        "test --runs_per_test_detects_flakes",
+    ],
+)
+def test_a_flag_that_is_forbidden_is_recognised(line: str) -> None:
+    assert lets_out_in_flags(f"# one\n{line}\n") == [2]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "build --spawn_strategy=sandboxed",
+        "test:ssh --strategy=TestRunner=processwrapper-sandbox",
+        "build --sandbox_default_allow_network=false",
+        "build --remote_local_fallback",
+        "# not --flaky_test_attempts=3",
+    ],
+)
+def test_a_flag_that_is_not_is_left_alone(line: str) -> None:
+    assert lets_out_in_flags(line) == []

@@ -20,6 +20,12 @@ filegroup(
     srcs = {build_files},
     visibility = ["//visibility:public"],
 )
+
+filegroup(
+    name = "flag_files",
+    srcs = {flag_files},
+    visibility = ["//visibility:public"],
+)
 """
 
 # Deeper than any folder of the project, more entries than it will have.
@@ -60,11 +66,14 @@ def _workspace_sources_impl(rctx):
     for name in rctx.attr.configuration:
         rctx.symlink(root.get_child(name), name)
         found.append(name)
+    for name in rctx.attr.flag_files:
+        rctx.symlink(root.get_child(name), name)
     rctx.file(
         "BUILD.bazel",
         _BUILD.format(
             configuration = json.encode(rctx.attr.configuration),
             build_files = json.encode_indent(sorted(build_files)),
+            flag_files = json.encode(rctx.attr.flag_files),
             files = json.encode_indent(sorted(found)),
         ),
         executable = False,
@@ -74,6 +83,7 @@ _workspace_sources = repository_rule(
     implementation = _workspace_sources_impl,
     attrs = {
         "configuration": attr.string_list(doc = "Files in the root that go with them."),
+        "flag_files": attr.string_list(doc = "Files that say how Bazel is called."),
         "folders": attr.string_list(
             doc = "Folders in the root with sources.",
             mandatory = True,
@@ -88,6 +98,7 @@ def _extension_impl(module_ctx):
             _workspace_sources(
                 name = "workspace_sources",
                 configuration = tag.configuration,
+                flag_files = tag.flag_files,
                 folders = tag.folders,
             )
     return module_ctx.extension_metadata(reproducible = True)
@@ -96,9 +107,10 @@ workspace_sources = module_extension(
     implementation = _extension_impl,
     tag_classes = {
         "python": tag_class(
-            doc = "Makes @workspace_sources//:python and :build_files.",
+            doc = "Makes @workspace_sources//:python, :build_files and :flag_files.",
             attrs = {
                 "configuration": attr.string_list(),
+                "flag_files": attr.string_list(),
                 "folders": attr.string_list(mandatory = True),
             },
         ),

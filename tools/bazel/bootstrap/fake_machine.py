@@ -59,6 +59,8 @@ class FakeMachine:
         return {
             "PATH": str(self.bin),
             "HOME": str(self.home),
+            # What is in the way of tests about other things; bazelw_home_test takes it out.
+            "IRIS_SANDBOX_HOME": "shown",
             "FAKE_DEBIAN": str(self.debian),
         }
 
