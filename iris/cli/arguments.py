@@ -32,6 +32,7 @@ from iris.cli.flags import (
     add_list_flags,
     add_logs_flags,
 )
+from iris.cli.vm_arguments import VmCommand, add_vm_commands
 from iris.version import VERSION
 
 SEPARATOR = "--"
@@ -141,6 +142,7 @@ Command = (
     | JobExplain
     | JobOutput
     | ClusterCommand
+    | VmCommand
     | ConfigCheck
     | ConfigExplain
     | ConfigLocal
@@ -262,6 +264,7 @@ def _add_commands(parser: _Parser) -> dict[str, _Parser]:
 
     clusters = room("cluster", CLUSTER_ROOM)
     add_cluster_commands(lambda name, makes, text: leaf(clusters, "cluster", name, makes, text))
+    add_vm_commands(lambda name, makes, text: leaf(clusters, "cluster", name, makes, text))
 
     configs = room("config", ROOM)
     add_config_commands(lambda name, makes, text: leaf(configs, "config", name, makes, text))

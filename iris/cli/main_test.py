@@ -270,6 +270,37 @@ def test_cluster_status_says_which_workers_take_no_work(
         assert line in text
 
 
+def test_cluster_status_says_where_vms_stand_and_why(
+    person: FakePerson, controller: RunningController
+) -> None:
+    group = controller.fake.status.groups.add(name="cpu", platform="manual", max_slices=3)
+    one = group.slices.add(slice_id="cpu-1", scale_group="cpu", state=cluster_pb2.VM_BOOTING)
+    up = one.vms.add(vm_id="cpu-1/0", state=cluster_pb2.VM_READY)
+    for second, state in enumerate((cluster_pb2.VM_REQUESTING, cluster_pb2.VM_BOOTING, up.state)):
+        up.phases.add(state=state).began_at.FromSeconds(2 * second)
+    one.vms.add(vm_id="cpu-1/1", state=cluster_pb2.VM_BOOTING, step="shipping Iris")
+    one.vms.add(vm_id="cpu-1/2", state=cluster_pb2.VM_FAILED, problem="no disk on host2")
+    assert iris(person, controller, "cluster", "status") == 0
+    lines = [" ".join(line.split()) for line in person.stdout.splitlines() if "cpu-1/" in line]
+    assert [line.split()[0] for line in lines] == ["cpu-1/1", "cpu-1/2", "cpu-1/0"]
+    assert lines[0].startswith("cpu-1/1 cpu booting ")
+    assert lines[0].endswith(" shipping Iris")
+    assert lines[1].endswith(" no disk on host2")
+    assert lines[2].startswith("cpu-1/0 cpu ready ")
+    assert lines[2].endswith(" requesting 2.0 s, booting 2.0 s")
+
+
+def test_the_log_of_a_vm(person: FakePerson, controller: RunningController) -> None:
+    controller.fake.vm_logs["cpu-1/0"] = ["12:00:00.000 booting", "\x1b[2J no disk"]
+    assert iris(person, controller, "cluster", "vm-log", "cpu-1/0") == 0
+    assert person.stdout == "12:00:00.000 booting\n\\x1b[2J no disk\n"
+    assert iris(person, controller, "cluster", "vm-log", "cpu-1/0", "--tail", "1") == 0
+    assert person.stdout.count("booting") == 1
+    assert iris(person, controller, "cluster", "vm-log", "cpu-1/0", "--tail=-1") == 2
+    assert iris(person, controller, "cluster", "vm-log", "x") == 1
+    assert "There is no VM 'x'" in person.stderr
+
+
 def test_a_worker_is_drained_and_takes_work_again(
     person: FakePerson, controller: RunningController
 ) -> None:

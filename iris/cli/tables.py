@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
+from itertools import pairwise
 
 from rich.console import RenderableType
 from rich.table import Table
@@ -31,11 +32,14 @@ from iris.client import (
 from iris.config.quantities import format_duration
 from iris.lifecycle.protocol import ControllerStatus
 from iris.model.constraints import preferred, required
+from iris.model.fleet import VmPhase, VmState
 from iris.model.health import problems_text
 from iris.model.job import JobSpec
 from iris.model.resources import Resources
 
 _DECISIONS_SHOWN = 8
+_VMS_SHOWN = 30
+_PHASES_SHOWN = 5
 
 
 def job_table(jobs: Sequence[JobView], now: datetime) -> Table:
@@ -177,6 +181,7 @@ def cluster_details(cluster: ClusterView, address: str, now: datetime) -> list[R
         ("work", Text(_work_text(cluster))),
     ]
     parts: list[RenderableType] = [_facts(facts), Text(""), group_table(cluster.groups)]
+    parts += vm_lines(cluster, now)
     if cluster.workers:
         workers = _table("WORKER", "GROUP", "STATE", "TASKS", "FREE", "SEEN")
         for worker in cluster.workers:
@@ -222,6 +227,42 @@ def group_table(groups: Sequence[ScaleGroupView]) -> Table:
             Text(group.problem, style="yellow"),
         )
     return table
+
+
+def vm_lines(cluster: ClusterView, now: datetime) -> list[RenderableType]:
+    """The VMs: where each stands and for how long, what was before, and what is wrong or being done. Those that are
+    not ready come first; nothing where there are none.
+    """
+    slices = [one for group in cluster.groups for one in group.slices]
+    vms = [(one, vm) for one in slices for vm in one.vms]
+    if not vms:
+        return []
+    vms.sort(key=lambda pair: pair[1].state is VmState.READY)
+    table = _table("VM", "GROUP", "STATE", "FOR", "BEFORE", "")
+    for one, vm in vms[:_VMS_SHOWN]:
+        since = vm.phases[-1].began_at if vm.phases else one.created_at
+        style = "green" if vm.state is VmState.READY else "yellow"
+        table.add_row(
+            vm.vm_id,
+            one.scale_group,
+            Text(vm.state.value, style=style),
+            how_long(now - since),
+            Text(_phases_text(vm.phases), style="dim"),
+            Text(printable(vm.problem or vm.step)),
+        )
+    parts: list[RenderableType] = [Text(""), table]
+    left = len(vms) - _VMS_SHOWN
+    if left > 0:
+        parts.append(Text(f"and {plural(left, 'more VM')}", style="dim"))
+    return parts
+
+
+def _phases_text(phases: Sequence[VmPhase]) -> str:
+    """`requesting 0.1 s, booting 2.0 s`: those that are over."""
+    return ", ".join(
+        f"{phase.state.value} {how_long(after.began_at - phase.began_at)}"
+        for phase, after in pairwise(phases[-_PHASES_SHOWN:])
+    )
 
 
 def machine_text(cluster: ClusterView) -> str:

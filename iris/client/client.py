@@ -279,6 +279,14 @@ class Client(PublishedCalls):
         request = controller_pb2.DrainWorkerRequest(worker_id=worker_id, drain=drain)
         return worker_view(await self._call("DrainWorker", self._jobs.DrainWorker, request))
 
+    async def vm_log(self, vm_id: str, *, tail: int = 0) -> str:
+        """What happened on a VM while it came up, and since: lines of text, the last `tail` (0: all there are). Also
+        of one that failed or is gone, for a while. Raises NotFound.
+        """
+        request = controller_pb2.FetchVmLogRequest(vm_id=vm_id, tail=tail)
+        answer = await self._call("FetchVmLog", self._jobs.FetchVmLog, request)
+        return str(answer.text)
+
     async def back_up(self) -> BackUpView:
         """Has the controller write a consistent copy of its database into its state folder, while
         it runs. A call that is made again after a break leaves two.

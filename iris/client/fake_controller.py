@@ -65,6 +65,7 @@ class FakeController(
     bundles: dict[str, bytes] = field(default_factory=dict)
     endpoints: list[job_pb2.Endpoint] = field(default_factory=list)
     outputs: dict[tuple[str, str], job_pb2.TaskOutput] = field(default_factory=dict)
+    vm_logs: dict[str, list[str]] = field(default_factory=dict)
     status: cluster_pb2.ClusterStatus = field(default_factory=cluster_pb2.ClusterStatus)
     requests: dict[str, list[Any]] = field(default_factory=lambda: defaultdict(list))
     cuts: dict[str, list[tuple[int, Cut]]] = field(default_factory=lambda: defaultdict(list))
@@ -193,6 +194,17 @@ class FakeController(
                 worker.draining = request.drain
                 return worker
         raise NotFound(f"There is no worker {request.worker_id}.")
+
+    async def FetchVmLog(
+        self, request: controller_pb2.FetchVmLogRequest, context: Context
+    ) -> controller_pb2.FetchVmLogResponse:
+        await self._begin("FetchVmLog", request, context)
+        lines = self.vm_logs.get(request.vm_id)
+        if lines is None:
+            raise NotFound(f"There is no VM {request.vm_id!r}.")
+        return controller_pb2.FetchVmLogResponse(
+            text="".join(f"{line}\n" for line in lines[-request.tail :])
+        )
 
     async def BackUp(
         self, request: controller_pb2.BackUpRequest, context: Context

@@ -25,7 +25,7 @@ from iris.client.views import (
     WaitingTasks,
     WorkerView,
 )
-from iris.model.fleet import ManagedVm, Slice
+from iris.model.fleet import ManagedVm, Slice, VmPhase
 from iris.model.ids import AttemptUid, JobId, SliceId, TaskId, WorkerId
 from iris.model.states import TaskState
 from iris.rpc.convert_fleet import VM_STATES, problems_from_proto
@@ -189,17 +189,27 @@ def _slice(message: cluster_pb2.VmGroupStatus) -> Slice:
         scale_group=message.scale_group,
         state=VM_STATES.from_proto(message.state),
         created_at=timestamp_from_proto(message, "created_at") or _NO_TIME,
-        vms=tuple(
-            ManagedVm(
-                vm.vm_id,
-                VM_STATES.from_proto(vm.state),
-                WorkerId(vm.worker_id),
-                vm.address,
-                vm.problem,
-            )
-            for vm in message.vms
-        ),
+        vms=tuple(_vm(vm) for vm in message.vms),
         problem=message.problem,
+    )
+
+
+def _vm(message: cluster_pb2.VmStatus) -> ManagedVm:
+    return ManagedVm(
+        message.vm_id,
+        VM_STATES.from_proto(message.state),
+        WorkerId(message.worker_id),
+        message.address,
+        message.problem,
+        message.step,
+        tuple(
+            VmPhase(
+                VM_STATES.from_proto(phase.state),
+                timestamp_from_proto(phase, "began_at") or _NO_TIME,
+                phase.problem,
+            )
+            for phase in message.phases
+        ),
     )
 
 

@@ -1,6 +1,6 @@
 """What a controller has to be told."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import Enum
@@ -9,6 +9,7 @@ from pathlib import Path
 from iris_proto import cluster_pb2
 
 from iris.controller.state.retry import RetryPolicy
+from iris.model.errors import NotFound
 from iris.scheduler.policy import SchedulingPolicy
 
 
@@ -40,6 +41,10 @@ def _no_machine() -> None:
     return None
 
 
+async def _no_vm_log(vm_id: str, tail: int) -> str:
+    raise NotFound(f"There is no VM {vm_id!r}: this cluster's workers were started by hand.")
+
+
 @dataclass(frozen=True, slots=True)
 class ControllerOptions:
     """What decides about a single job has no default here: a cluster's configuration does.
@@ -53,6 +58,7 @@ class ControllerOptions:
         stop_grace: Between SIGTERM and SIGKILL, for jobs that do not say.
         log_flush_timeout: How long an attempt's end waits for its last log lines.
         machine: The budget of the machine that all workers share, where they do.
+        vm_log: The last so many lines (0: all) of what happened on a VM. Raises NotFound.
     """
 
     cluster: str
@@ -70,6 +76,7 @@ class ControllerOptions:
     stop_grace: timedelta
     log_flush_timeout: timedelta
     machine: Callable[[], cluster_pb2.MachineBudget | None] = _no_machine
+    vm_log: Callable[[str, int], Awaitable[str]] = _no_vm_log
     retry: RetryPolicy = field(default_factory=RetryPolicy)
     scheduling: SchedulingPolicy = field(default_factory=SchedulingPolicy)
     retention: Retention = field(default_factory=Retention)

@@ -43,6 +43,7 @@ _DEFAULT_TASKS = 1_000
 _MAX_TASKS = 10_000
 _DEFAULT_JOBS = 100
 _MAX_JOBS = 1_000
+_MOST_VM_LOG_LINES = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -272,6 +273,14 @@ class ControllerService(PublishedCalls):
                 hint="`iris cluster status` shows those there are.",
             )
         return worker_to_proto(self._state.fleet, worker, self._last_seen(worker_id))
+
+    async def FetchVmLog(
+        self, request: controller_pb2.FetchVmLogRequest, context: object
+    ) -> controller_pb2.FetchVmLogResponse:
+        """Also while the VM comes up, or if it never did."""
+        tail = _within(request.tail, 0, _MOST_VM_LOG_LINES, "tail")
+        text = await self._options.vm_log(request.vm_id, tail)
+        return controller_pb2.FetchVmLogResponse(text=text)
 
     async def BackUp(
         self, request: controller_pb2.BackUpRequest, context: object

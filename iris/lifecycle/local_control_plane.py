@@ -209,6 +209,7 @@ def _controller_options(
         stop_grace=worker.stop_grace.ToTimedelta(),
         log_flush_timeout=worker.log_flush_timeout.ToTimedelta(),
         machine=machine.status,
+        vm_log=machine.init_logs.text,
         scheduling=scheduling_policy(config.scheduling),
         retention=retention(config.retention),
     )

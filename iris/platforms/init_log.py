@@ -3,7 +3,7 @@
 import asyncio
 import os
 from collections import OrderedDict, deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
 
@@ -13,6 +13,8 @@ _KEPT_LINES = 2000
 # Of the file that a VM's worker writes; and of one line, in characters.
 _FILE_BYTES = 256 << 10
 _MOST_LINE = 4000
+# Of one answer, in characters.
+_MOST_TEXT = 1 << 20
 # VMs that are gone whose logs are still there.
 _KEPT_GONE = 200
 
@@ -46,9 +48,17 @@ class InitLog:
         return tuple(self._lines)
 
     async def text(self, tail: int = 0) -> str:
-        """Its last `tail` lines; 0: all that there are."""
+        """Its last `tail` lines; 0: all that there are. At most 1 MiB."""
         lines = [*self.said(), *await _end_of(self._file)]
-        return "".join(f"{line}\n" for line in lines[-tail:])
+        return "".join(f"{line}\n" for line in _last(lines[-tail:], _MOST_TEXT))
+
+
+def _last(lines: Sequence[str], characters: int) -> Sequence[str]:
+    for number, line in enumerate(reversed(lines)):
+        characters -= len(line) + 1
+        if characters < 0:
+            return lines[len(lines) - number :]
+    return lines
 
 
 async def _end_of(file: Path | None) -> list[str]:
@@ -82,6 +92,10 @@ class InitLogs:
             known = self._gone.pop(vm_id) if vm_id in self._gone else InitLog(self._now)
             self._logs[vm_id] = known
         return self._logs[vm_id]
+
+    async def text(self, vm_id: str, tail: int) -> str:
+        """The last `tail` lines (0: all) of a VM's log. Raises NotFound."""
+        return await self.find(vm_id).text(tail)
 
     def find(self, vm_id: str) -> InitLog:
         """Of a VM that exists or did. Raises NotFound."""

@@ -23,6 +23,15 @@ def vm_to_proto(vm: ManagedVm) -> cluster_pb2.VmStatus:
         worker_id=vm.worker_id,
         address=vm.address,
         problem=vm.problem,
+        step=vm.step,
+        phases=[
+            cluster_pb2.VmPhase(
+                state=VM_STATES.to_proto(phase.state),
+                began_at=timestamp_to_proto(phase.began_at),
+                problem=phase.problem,
+            )
+            for phase in vm.phases
+        ],
     )
 
 

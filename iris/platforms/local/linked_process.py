@@ -8,6 +8,7 @@ import contextlib
 import os
 import signal
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 _READ_BYTES = 65536
@@ -42,8 +43,12 @@ class LinkedProcess:
         self._exit: asyncio.Task[int] | None = None
 
     @classmethod
-    def spawn(cls, argv: Sequence[str], environment: Mapping[str, str]) -> "LinkedProcess":
-        """Starts one, with nothing of this process but standard error. Raises OSError if there is no such program."""
+    def spawn(
+        cls, argv: Sequence[str], environment: Mapping[str, str], log: Path
+    ) -> "LinkedProcess":
+        """Starts one, with nothing of this process; its standard error is appended to `log`. Raises OSError if there is
+        no such program.
+        """
         lifeline_end, lifeline = os.pipe()
         answers, answers_end = os.pipe()
         try:
@@ -54,6 +59,13 @@ class LinkedProcess:
                 file_actions=[
                     (os.POSIX_SPAWN_DUP2, lifeline_end, 0),
                     (os.POSIX_SPAWN_DUP2, answers_end, 1),
+                    (
+                        os.POSIX_SPAWN_OPEN,
+                        2,
+                        str(log),
+                        os.O_WRONLY | os.O_CREAT | os.O_APPEND,
+                        0o600,
+                    ),
                 ],
             )
         except OSError:

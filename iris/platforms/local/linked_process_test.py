@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -11,8 +12,9 @@ from iris.platforms.local.linked_process import LinkedProcess
 _ECHO = "import sys\nfor line in sys.stdin: print('said', line.strip(), flush=True)\nsys.exit(3)\n"
 
 
-def _spawn(program: str) -> LinkedProcess:
-    return LinkedProcess.spawn((sys.executable, "-I", "-S", "-c", program), {"PATH": os.defpath})
+def _spawn(program: str, log: str = os.devnull) -> LinkedProcess:
+    argv = (sys.executable, "-I", "-S", "-c", program)
+    return LinkedProcess.spawn(argv, {"PATH": os.defpath}, Path(log))
 
 
 async def test_it_is_told_and_says_lines_and_ends_with_its_lifeline() -> None:
@@ -33,6 +35,16 @@ async def test_a_line_longer_than_the_pipe() -> None:
     await process.end(30)
 
 
+async def test_what_it_writes_beside_its_lines_is_appended_to_its_log(tmp_path: Path) -> None:
+    log = tmp_path / "worker.log"
+    for word in ("one", "two"):
+        process = _spawn(f"import sys; print({word!r}, file=sys.stderr); print('a line')", str(log))
+        assert await process.next_line() == "a line"
+        await process.end(30)
+    assert log.read_text() == "one\ntwo\n"
+    assert log.stat().st_mode & 0o777 == 0o600
+
+
 async def test_one_that_does_not_listen_is_killed() -> None:
     process = _spawn("import time\nprint('here', flush=True)\nwhile True: time.sleep(1000)")
     assert await process.next_line() == "here"
@@ -51,7 +63,7 @@ async def test_one_that_ended_can_be_told_something() -> None:
 async def test_no_such_program() -> None:
     before = len(os.listdir("/dev/fd"))
     with pytest.raises(FileNotFoundError):
-        LinkedProcess.spawn(("/no/such/program",), {})
+        LinkedProcess.spawn(("/no/such/program",), {}, Path(os.devnull))
     assert len(os.listdir("/dev/fd")) == before
 
 

@@ -15,6 +15,8 @@ from iris.platforms.local.worker_record import write_worker_record
 from iris.worker.python_environment.uv_program import machine_settings
 
 _MODULE = "iris.platforms.local.worker_main"
+# What the process writes, in the VM's folder: the second part of its init log.
+_LOG = "worker.log"
 # For an orderly end; after that it is killed, and its supervisors end its tasks.
 _END_SECONDS = 10.0
 
@@ -28,6 +30,8 @@ class SubprocessVm:
         self._identity = identity
         self._machine = machine
         self._process = None if links is None else LinkedProcess(links)
+        if links is not None:
+            machine.init_logs.of(identity.vm_id).follow(self.folder / _LOG)
 
     @property
     def folder(self) -> Path:
@@ -55,7 +59,8 @@ class SubprocessVm:
             "PATH": os.defpath,
         }
         argv = (sys.executable, "-P", "-s", "-m", _MODULE)
-        self._process = LinkedProcess.spawn(argv, environment)
+        self._machine.init_logs.of(self._identity.vm_id).follow(folder / _LOG)
+        self._process = LinkedProcess.spawn(argv, environment, folder / _LOG)
         write_worker_record(folder, self._process.pid)
         await self._process.tell(options.to_json())
 

@@ -16,6 +16,7 @@ from iris.host.garbage import look_for_garbage_rarely
 from iris.host.ids import RandomIds
 from iris.host.ports import PortAllocator
 from iris.model.errors import IrisError
+from iris.platforms.local.bounded_log import BoundedFileHandler
 from iris.platforms.local.worker_process import FAILED, REGISTERED, WorkerProcessOptions
 from iris.worker.host import WorkerHost
 from iris.worker.worker import Worker
@@ -65,7 +66,7 @@ async def _registered_then_failed(worker: Worker) -> BaseException:
 if __name__ == "__main__":
     logging.basicConfig(
         level=logging.INFO,
-        stream=sys.stderr,
+        handlers=[BoundedFileHandler(sys.stderr)],
         format="%(asctime)s %(levelname)s %(name)s: %(message)s",
     )
     sys.exit(asyncio.run(main()))
