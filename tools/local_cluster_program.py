@@ -49,6 +49,16 @@ flags.DEFINE_bool("demo", None, "Run four demo jobs (default: if this is a termi
 flags.DEFINE_bool(
     "exit_after_demo", False, "Stop once the demo jobs are over; 1 if one of them surprised."
 )
+flags.DEFINE_bool(
+    "fault_injection",
+    None,
+    "Let those who have the token break things on purpose: iris cluster inject-fault (default: the configuration's).",
+)
+flags.DEFINE_bool(
+    "smoke_groups",
+    False,
+    "Add the smoke flow's scale groups and turn --fault_injection on, for //tools:smoke -- --address=...",
+)
 
 _HOUR = 3600.0
 # For the exit code of a process that has ended; it is there at once.
@@ -104,6 +114,13 @@ def _config() -> config_pb2.ClusterConfig:
     folder = caller_folder(os.environ, Path.cwd())
     config = default_local_config() if FLAGS.config is None else load_config(folder / FLAGS.config)
     config = make_local_config(config)
+    if FLAGS.smoke_groups:
+        # Here, not above: few want it.
+        from iris.smoke.groups import with_smoke_groups
+
+        config = with_smoke_groups(config)
+    if FLAGS.fault_injection is not None:
+        config.controller_vm.local.fault_injection = FLAGS.fault_injection
     if FLAGS.port is not None:
         config.controller_vm.local.port = FLAGS.port
     if FLAGS.state_dir is not None:

@@ -45,7 +45,7 @@ from iris.cli.outcome import INTERRUPTED, SIGNAL_BASE
 from iris.cli.output import fetch_output
 from iris.cli.run_job import run_job
 from iris.cli.terminal import Terminal
-from iris.cli.vm_arguments import ClusterVmLog
+from iris.cli.vm_arguments import ClusterInjectFault, ClusterVmLog
 from iris.cli.vm_commands import run_vm_command
 from iris.host.clock import SystemClock
 from iris.host.ids import RandomIds
@@ -118,7 +118,7 @@ async def _carry_out(command: Command, context: Context) -> int:
             return await fetch_output(command, context)
         case ConfigCheck() | ConfigExplain() | ConfigLocal():
             return run_config_command(command, context)
-        case ClusterVmLog():
+        case ClusterVmLog() | ClusterInjectFault():
             return await run_vm_command(command, context)
         case _:
             return await _carry_out_on_cluster(command, context)

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from iris_proto import cluster_pb2, job_pb2
+from iris_proto import cluster_pb2, controller_pb2, job_pb2
 
 from iris.bundle import pack_directory
 from iris.cli.fake_person import FakePerson
@@ -299,6 +299,28 @@ def test_the_log_of_a_vm(person: FakePerson, controller: RunningController) -> N
     assert iris(person, controller, "cluster", "vm-log", "cpu-1/0", "--tail=-1") == 2
     assert iris(person, controller, "cluster", "vm-log", "x") == 1
     assert "There is no VM 'x'" in person.stderr
+
+
+def test_a_fault_is_injected_where_that_is_allowed(
+    person: FakePerson, controller: RunningController
+) -> None:
+    command = ("cluster", "inject-fault", "kill", "cpu-1/0")
+    assert iris(person, controller, *command) == 1
+    assert "does not let anybody break things" in person.stderr
+    controller.fake.status.fault_injection = True
+    assert iris(person, controller, *command) == 0
+    assert person.stderr.splitlines()[-1] == "iris: cpu-1/0 was killed"
+    delay = ("cluster", "inject-fault", "delay", "cpu", "--count", "2", "--delay", "1m")
+    assert iris(person, controller, *delay) == 0
+    asked = controller.fake.requests["InjectFault"][-1]
+    assert (asked.kind, asked.target, asked.count, asked.delay.seconds) == (
+        controller_pb2.FAULT_DELAY,
+        "cpu",
+        2,
+        60,
+    )
+    assert iris(person, controller, "cluster", "inject-fault", "delay", "cpu") == 2
+    assert iris(person, controller, "cluster", "inject-fault", "explode", "cpu") == 2
 
 
 def test_a_worker_is_drained_and_takes_work_again(

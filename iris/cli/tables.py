@@ -179,6 +179,7 @@ def cluster_details(cluster: ClusterView, address: str, now: datetime) -> list[R
         ("up for", Text(up)),
         ("machine", Text(machine_text(cluster))),
         ("work", Text(_work_text(cluster))),
+        ("faults", Text("may be injected" if cluster.fault_injection else "")),
     ]
     parts: list[RenderableType] = [_facts(facts), Text(""), group_table(cluster.groups)]
     parts += vm_lines(cluster, now)

@@ -39,9 +39,11 @@ from iris.client.views_from_proto import (
 from iris.host.clock import Clock, SystemClock
 from iris.host.ids import IdSource, RandomIds
 from iris.model.errors import DeadlineExceeded
+from iris.model.faults import Fault
 from iris.model.ids import JobId, WorkerId, parse_job_id, parse_job_or_task_id
 from iris.model.job import ExistingJobPolicy, JobSpec
 from iris.rpc.channels import open_channel
+from iris.rpc.convert_faults import fault_to_proto
 from iris.rpc.convert_job import EXISTING_JOB_POLICIES, job_spec_to_proto
 from iris.rpc.convert_values import timestamp_to_proto
 
@@ -286,6 +288,18 @@ class Client(PublishedCalls):
         request = controller_pb2.FetchVmLogRequest(vm_id=vm_id, tail=tail)
         answer = await self._call("FetchVmLog", self._jobs.FetchVmLog, request)
         return str(answer.text)
+
+    async def inject_fault(self, fault: Fault) -> str:
+        """Breaks something on purpose, where the cluster's configuration lets that be done; what was done, for people.
+
+        Asked once: a second time it would do more. Raises FailedPrecondition where it is not allowed, or the target is
+        not in a state to be broken; NotFound.
+        """
+        with call_errors(self._doing("InjectFault")):
+            answer = await self._jobs.InjectFault(
+                fault_to_proto(fault), timeout=self._options.call_timeout.total_seconds()
+            )
+        return str(answer.done)
 
     async def back_up(self) -> BackUpView:
         """Has the controller write a consistent copy of its database into its state folder, while

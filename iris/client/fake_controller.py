@@ -15,7 +15,7 @@ import grpc
 import grpc.aio
 from iris_proto import cluster_pb2, controller_pb2, controller_pb2_grpc, job_pb2
 
-from iris.model.errors import AlreadyExists, NotFound
+from iris.model.errors import AlreadyExists, FailedPrecondition, NotFound
 from iris.rpc.server import bind, create_server
 
 M = TypeVar("M")
@@ -205,6 +205,14 @@ class FakeController(
         return controller_pb2.FetchVmLogResponse(
             text="".join(f"{line}\n" for line in lines[-request.tail :])
         )
+
+    async def InjectFault(
+        self, request: controller_pb2.InjectFaultRequest, context: Context
+    ) -> controller_pb2.InjectFaultResponse:
+        await self._begin("InjectFault", request, context)
+        if not self.status.fault_injection:
+            raise FailedPrecondition("This cluster does not let anybody break things on purpose.")
+        return controller_pb2.InjectFaultResponse(done=f"{request.target} was killed")
 
     async def BackUp(
         self, request: controller_pb2.BackUpRequest, context: Context

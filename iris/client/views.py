@@ -285,7 +285,9 @@ class BudgetView:
 
 @dataclass(frozen=True, slots=True)
 class ClusterView:
-    """A cluster at one moment. `machine` is None unless its platform is the machine it runs on."""
+    """A cluster at one moment. `machine` is None unless its platform is the machine it runs on; `fault_injection`:
+    things may be broken on purpose.
+    """
 
     cluster: str
     version: str
@@ -297,6 +299,7 @@ class ClusterView:
     jobs_active: int = 0
     tasks_pending: int = 0
     tasks_running: int = 0
+    fault_injection: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -165,6 +165,7 @@ def cluster_view(message: cluster_pb2.ClusterStatus) -> ClusterView:
         jobs_active=message.jobs_active,
         tasks_pending=message.tasks_pending,
         tasks_running=message.tasks_running,
+        fault_injection=message.fault_injection,
     )
 
 

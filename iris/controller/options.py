@@ -10,6 +10,7 @@ from iris_proto import cluster_pb2
 
 from iris.controller.state.retry import RetryPolicy
 from iris.model.errors import NotFound
+from iris.model.faults import Fault
 from iris.scheduler.policy import SchedulingPolicy
 
 
@@ -59,6 +60,7 @@ class ControllerOptions:
         log_flush_timeout: How long an attempt's end waits for its last log lines.
         machine: The budget of the machine that all workers share, where they do.
         vm_log: The last so many lines (0: all) of what happened on a VM. Raises NotFound.
+        inject_fault: Breaks something on purpose; what was done, for people. None: that is not allowed.
     """
 
     cluster: str
@@ -77,6 +79,7 @@ class ControllerOptions:
     log_flush_timeout: timedelta
     machine: Callable[[], cluster_pb2.MachineBudget | None] = _no_machine
     vm_log: Callable[[str, int], Awaitable[str]] = _no_vm_log
+    inject_fault: Callable[[Fault], Awaitable[str]] | None = None
     retry: RetryPolicy = field(default_factory=RetryPolicy)
     scheduling: SchedulingPolicy = field(default_factory=SchedulingPolicy)
     retention: Retention = field(default_factory=Retention)

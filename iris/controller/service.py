@@ -30,10 +30,11 @@ from iris.controller.store import Store
 from iris.controller.submission import Launch, SubmissionRules
 from iris.controller.watch import Watcher, WatchHub
 from iris.host.clock import Clock
-from iris.model.errors import InvalidArgument, NotFound, Unavailable
+from iris.model.errors import FailedPrecondition, InvalidArgument, NotFound, Unavailable
 from iris.model.ids import JobId, WorkerId, parse_job_id, parse_job_or_task_id
 from iris.model.job import ExistingJobPolicy
 from iris.model.states import TaskState
+from iris.rpc.convert_faults import fault_from_proto
 from iris.rpc.convert_values import timestamp_to_proto
 from iris.rpc.scopes import check_may_change, check_may_read
 
@@ -255,6 +256,7 @@ class ControllerService(PublishedCalls):
             jobs_active=state.jobs.active,
             tasks_pending=tasks[TaskState.PENDING],
             tasks_running=tasks[TaskState.RUNNING],
+            fault_injection=self._options.inject_fault is not None,
         )
         add_scaling_report(status, self._planner.report())
         return status
@@ -281,6 +283,21 @@ class ControllerService(PublishedCalls):
         tail = _within(request.tail, 0, _MOST_VM_LOG_LINES, "tail")
         text = await self._options.vm_log(request.vm_id, tail)
         return controller_pb2.FetchVmLogResponse(text=text)
+
+    async def InjectFault(
+        self, request: controller_pb2.InjectFaultRequest, context: object
+    ) -> controller_pb2.InjectFaultResponse:
+        """Answers once it is done, or waits for the slices it is for."""
+        inject = self._options.inject_fault
+        if inject is None:
+            raise FailedPrecondition(
+                f"Cluster {self._options.cluster!r} does not let anybody break things on purpose.",
+                hint="Set controller_vm.local.fault_injection to true, and restart it.",
+            )
+        fault = fault_from_proto(request)
+        done = await inject(fault)
+        _log.warning("fault injected: %s", done)
+        return controller_pb2.InjectFaultResponse(done=done)
 
     async def BackUp(
         self, request: controller_pb2.BackUpRequest, context: object

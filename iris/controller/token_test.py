@@ -30,7 +30,7 @@ async def test_every_other_call_of_every_service_needs_the_token(tmp_path: Path)
         for service in proto.DESCRIPTOR.services_by_name.values()
         for method in service.methods
     ]
-    assert len(methods) == 21
+    assert len(methods) == 22
     async with running(tmp_path) as cluster:
         for token in ("", TOKEN[:-1], TOKEN + "x"):
             async with open_channel(cluster.address, token) as channel:

@@ -18,6 +18,7 @@ from iris.controller.store import StoredScalingMemory
 from iris.host.budget import this_machine
 from iris.host.clock import Clock
 from iris.host.ids import IdSource
+from iris.lifecycle.faults import FaultInjection
 from iris.lifecycle.handshake import Launch
 from iris.lifecycle.reload import HandOver, guard_port
 from iris.lifecycle.state_folder import StateFolder, working_folders_of
@@ -97,7 +98,12 @@ class LocalControlPlane:
         )
         self._controller = Controller(
             _controller_options(
-                self._config, folder, token, self._machine, handed.port if handed else 0
+                self._config,
+                folder,
+                token,
+                self._machine,
+                handed.port if handed else 0,
+                FaultInjection(self._managers),
             ),
             planner=self._autoscaler,
             clock=clock,
@@ -191,6 +197,7 @@ def _controller_options(
     token: str,
     machine: LocalMachine,
     port: int,
+    faults: FaultInjection,
 ) -> ControllerOptions:
     worker = config.worker
     return ControllerOptions(
@@ -210,6 +217,7 @@ def _controller_options(
         log_flush_timeout=worker.log_flush_timeout.ToTimedelta(),
         machine=machine.status,
         vm_log=machine.init_logs.text,
+        inject_fault=faults.inject if config.controller_vm.local.fault_injection else None,
         scheduling=scheduling_policy(config.scheduling),
         retention=retention(config.retention),
     )

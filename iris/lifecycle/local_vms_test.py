@@ -10,7 +10,7 @@ from iris_proto import cluster_pb2, config_pb2, controller_pb2, controller_pb2_g
 
 from iris.lifecycle.local import LocalController
 from iris.lifecycle.sample_cluster import sample_config
-from iris.model.errors import NotFound
+from iris.model.errors import FailedPrecondition, InvalidArgument, NotFound
 from iris.rpc.channels import open_channel
 from iris.rpc.errors import rpc_errors
 from iris.testing.eventually import assert_eventually
@@ -92,3 +92,79 @@ async def test_a_vm_whose_worker_is_not_well_is_unhealthy_and_says_why(
         assert vm.problem.startswith("disk: ")
         assert vm.phases[-1].problem == vm.problem
         assert f" unhealthy: {vm.problem}\n" in await log_of(calls, vm.vm_id)
+
+
+async def inject(calls: Any, kind: int, target: str, **more: Any) -> str:
+    with rpc_errors("InjectFault"):
+        request = controller_pb2.InjectFaultRequest(kind=kind, target=target, **more)
+        return str((await calls.InjectFault(request)).done)
+
+
+def breakable(state_dir: Path, hosting: config_pb2.WorkerHosting) -> config_pb2.ClusterConfig:
+    config = sample_config(state_dir, hosting=hosting)
+    config.controller_vm.local.fault_injection = True
+    config.autoscaler.backoff_min.FromMilliseconds(100)
+    config.autoscaler.backoff_max.FromMilliseconds(200)
+    return config
+
+
+async def test_nothing_is_broken_where_that_is_not_allowed(state_dir: Path) -> None:
+    async with running(sample_config(state_dir)) as calls:
+        vm = await vm_once(calls, lambda vm: vm.state == cluster_pb2.VM_READY, "a VM is ready")
+        with pytest.raises(FailedPrecondition, match="fault_injection"):
+            await inject(calls, controller_pb2.FAULT_KILL, vm.vm_id)
+        status = await calls.GetClusterStatus(controller_pb2.GetClusterStatusRequest())
+        assert not status.fault_injection
+
+
+@HOSTINGS
+@pytest.mark.parametrize("kind", [controller_pb2.FAULT_KILL, controller_pb2.FAULT_PREEMPT])
+async def test_what_is_lost_is_replaced_and_its_log_stays(
+    state_dir: Path, hosting: config_pb2.WorkerHosting, kind: int
+) -> None:
+    async with running(breakable(state_dir, hosting)) as calls:
+        vm = await vm_once(calls, lambda vm: vm.state == cluster_pb2.VM_READY, "a VM is ready")
+        is_kill = kind == controller_pb2.FAULT_KILL
+        target = vm.vm_id if is_kill else vm.vm_id.rpartition("/")[0]
+        assert target in await inject(calls, kind, target)
+        await vm_once(
+            calls,
+            lambda other: other.state == cluster_pb2.VM_READY and other.vm_id != vm.vm_id,
+            "another VM is ready",
+        )
+        log = await log_of(calls, vm.vm_id)
+        assert (" failed: its " if is_kill else " preempted: taken back on purpose") in log
+        assert " ready\n" in log
+        status = await calls.GetClusterStatus(controller_pb2.GetClusterStatusRequest())
+        assert status.fault_injection
+        assert "slice lost" in [
+            cluster_pb2.ScalingReason.Name(one.reason).lower().replace("_", " ")
+            for one in status.decisions
+        ]
+
+
+async def test_one_that_does_not_come_up_says_so_and_the_next_one_does(state_dir: Path) -> None:
+    config = breakable(state_dir, config_pb2.IN_PROCESS)
+    config.scale_groups["cpu"].max_slices = 1
+    async with running(config) as calls:
+        vm = await vm_once(calls, lambda vm: vm.state == cluster_pb2.VM_READY, "a VM is ready")
+        await inject(calls, controller_pb2.FAULT_FAIL, "cpu")
+        await inject(calls, controller_pb2.FAULT_PREEMPT, vm.vm_id.rpartition("/")[0])
+        again = await vm_once(
+            calls,
+            lambda other: other.state == cluster_pb2.VM_READY and other.vm_id != vm.vm_id,
+            "another VM is ready",
+        )
+        status = await calls.GetClusterStatus(controller_pb2.GetClusterStatusRequest())
+        failed = {
+            f"{one.slice_id}/0"
+            for one in status.decisions
+            if one.reason == cluster_pb2.BOOT_FAILED and one.slice_id
+        }
+        assert len(failed) == 1
+        assert not failed & {vm.vm_id, again.vm_id}
+        assert "It does not come up, on purpose." in await log_of(calls, failed.pop())
+        with pytest.raises(NotFound, match="no scale group 'gpu'"):
+            await inject(calls, controller_pb2.FAULT_FAIL, "gpu")
+        with pytest.raises(InvalidArgument):
+            await inject(calls, controller_pb2.FAULT_KILL, again.vm_id, count=2)

@@ -13,6 +13,7 @@ from iris.lifecycle.cluster_manager import ClusterManager, Connection
 from iris.lifecycle.state_folder import ControllerRecord, StateFolder
 from iris.model.errors import FailedPrecondition
 from iris.smoke.context import Cluster
+from iris.smoke.given_cluster import given_cluster
 from iris.smoke.groups import with_smoke_groups
 from iris.smoke.needs import KEPT_STATE, LOCAL_PROCESSES, STARTED_HERE
 from iris.smoke.options import SmokeOptions
@@ -80,8 +81,7 @@ class ClusterUnderTest:
 
     def _given(self) -> Cluster:
         assert self._options.address is not None and self._options.token_file is not None
-        token = self._options.token_file.read_text().strip()
-        return Cluster(self._options.address, token, frozenset(), started_here=False)
+        return given_cluster(self._options.address, self._options.token_file)
 
     def stop(self) -> None:
         """Ends the cluster if this flow started it. Raises Internal naming what is left of it. Idempotent."""

@@ -20,7 +20,7 @@ from iris.smoke.context import CaseContext, Cluster
 from iris.smoke.environment import command_to_repeat, describe_environment
 from iris.smoke.history import HistoryRecorder
 from iris.smoke.live import LiveOutput
-from iris.smoke.needs import what_it_offers
+from iris.smoke.needs import LOCAL_PROCESSES, what_it_offers
 from iris.smoke.options import SmokeOptions
 from iris.smoke.report.summary import FlowReport
 from iris.smoke.runner import CaseRunner
@@ -128,7 +128,8 @@ class Flow:
             client=client,
             cluster=cluster,
             bundle_digest=digest,
-            python=self._options.python or (sys.executable if cluster.started_here else "python3"),
+            python=self._options.python
+            or (sys.executable if LOCAL_PROCESSES in cluster.offers else "python3"),
             prefix=self._prefix,
             case_name=case.name,
             ports=self._ports,

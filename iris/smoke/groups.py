@@ -97,14 +97,15 @@ _IDLE = timedelta(seconds=1)
 
 
 def with_smoke_groups(config: config_pb2.ClusterConfig) -> config_pb2.ClusterConfig:
-    """The same local cluster with the flow's groups, and slices that go back soon; `config` is left
-    as it is.
+    """The same local cluster with the flow's groups, slices that go back soon, and faults on request; `config` is
+    left as it is.
 
     The machine then lends as much as all groups can hold together: most of the flow's tasks wait, and
     what they may really use has bounds of its own.
     """
     mine = config_pb2.ClusterConfig()
     mine.CopyFrom(config)
+    mine.controller_vm.local.fault_injection = True
     if mine.autoscaler.idle_timeout.ToTimedelta() > _IDLE:
         mine.autoscaler.idle_timeout.FromTimedelta(_IDLE)
     has_gang = any(one.accelerator_variant == GANG_VARIANT for one in mine.scale_groups.values())

@@ -8,6 +8,7 @@ GANG_OF_FOUR = "gang of four"
 LOCAL_PROCESSES = "processes on this machine"
 STARTED_HERE = "controller that the flow may stop"
 KEPT_STATE = "state folder on this machine"
+FAULT_INJECTION = "fault injection"
 
 
 def group_need(group: SmokeGroup) -> str:
@@ -17,8 +18,10 @@ def group_need(group: SmokeGroup) -> str:
 
 async def what_it_offers(cluster: Cluster, client: Client) -> frozenset[str]:
     """What cases may count on: known of the cluster, and found by asking it."""
-    groups = (await client.cluster_status()).groups
-    found = set(cluster.offers)
+    status = await client.cluster_status()
+    groups, found = status.groups, set(cluster.offers)
+    if status.fault_injection:
+        found.add(FAULT_INJECTION)
     if any(group.accelerator_variant == GANG_VARIANT and group.max_slices for group in groups):
         found.add(GANG_OF_FOUR)
     names = {group.name for group in groups}

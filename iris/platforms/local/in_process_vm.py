@@ -1,5 +1,6 @@
 """A VM whose worker lives in this process: there at once, and small."""
 
+import asyncio
 from pathlib import Path
 
 from iris.host.files import private_folder
@@ -15,6 +16,7 @@ class InProcessVm:
         self._identity = identity
         self._machine = machine
         self._worker: Worker | None = None
+        self._killed = asyncio.Event()
 
     @property
     def folder(self) -> Path:
@@ -36,7 +38,20 @@ class InProcessVm:
     async def ended(self) -> str:
         """See LocalVm."""
         assert self._worker is not None
-        return str(await self._worker.wait_failed())
+        failed = asyncio.ensure_future(self._worker.wait_failed())
+        killed = asyncio.ensure_future(self._killed.wait())
+        try:
+            await asyncio.wait((failed, killed), return_when=asyncio.FIRST_COMPLETED)
+            return str(failed.result()) if failed.done() else "its worker was killed"
+        finally:
+            failed.cancel()
+            killed.cancel()
+
+    async def kill(self) -> None:
+        """See LocalVm."""
+        if self._worker is not None:
+            await self._worker.crash()
+            self._killed.set()
 
     async def end(self) -> None:
         """See LocalVm."""

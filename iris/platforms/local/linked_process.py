@@ -103,6 +103,12 @@ class LinkedProcess:
             self._exit = asyncio.create_task(self._wait(), name=f"exit of pid {self.pid}")
         return await asyncio.shield(self._exit)
 
+    def kill(self) -> None:
+        """Ends it at once, without a word; nothing if that is known to have happened."""
+        if self._exit is None or not self._exit.done():
+            # It is not reaped yet, so the pid is still its own.
+            os.kill(self.pid, signal.SIGKILL)
+
     async def end(self, patience: float) -> None:
         """Cuts its lifeline, and kills it if it runs on after so many seconds. Idempotent."""
         links = self._links
@@ -113,8 +119,7 @@ class LinkedProcess:
             async with asyncio.timeout(patience):
                 await self.wait()
         except TimeoutError:
-            # It is not reaped yet, so the pid is still its own.
-            os.kill(links.pid, signal.SIGKILL)
+            self.kill()
             await self.wait()
         self._stop_reading()
 

@@ -52,6 +52,15 @@ async def test_one_that_does_not_listen_is_killed() -> None:
     assert await process.wait() == -signal.SIGKILL
 
 
+async def test_it_can_be_killed_and_only_once() -> None:
+    process = _spawn(_ECHO)
+    process.kill()
+    assert await process.wait() == -signal.SIGKILL
+    process.kill()
+    assert await process.next_line() == ""
+    await process.end(30)
+
+
 async def test_one_that_ended_can_be_told_something() -> None:
     process = _spawn("")
     assert await process.wait() == 0

@@ -54,6 +54,11 @@ class LocalVm(Protocol):
     async def ended(self) -> str:
         """Returns, with the reason, when it ends without having been told to."""
 
+    async def kill(self) -> None:
+        """Fault injection: its worker dies at once and without a word, as if the machine had lost its power; `ended`
+        then returns. Nothing happens if it has not booted, or has ended.
+        """
+
     async def end(self) -> None:
         """Ends its worker and everything that runs there; bounded. Idempotent; whatever state it is in."""
 

@@ -78,6 +78,11 @@ class SubprocessVm:
         assert self._process is not None
         return await self._process.next_line() or await self._how_it_ended()
 
+    async def kill(self) -> None:
+        """See LocalVm."""
+        if self._process is not None:
+            self._process.kill()
+
     async def end(self) -> None:
         """See LocalVm."""
         process, self._process = self._process, None

@@ -4,13 +4,15 @@ import asyncio
 import logging
 import shutil
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 
 from iris_proto import cluster_pb2
 
-from iris.model.errors import IrisError
+from iris.model.errors import FailedPrecondition, IrisError, Unavailable
 from iris.model.fleet import ManagedVm, ScaleGroup, Slice, VmState
 from iris.model.ids import SliceId, WorkerId
+from iris.platforms.local.faults import NO_FAULT, BootFault
 from iris.platforms.local.handed_over import HandedOverSlice, shape_of
 from iris.platforms.local.local_vm import LocalVm, VmIdentity
 from iris.platforms.local.machine import LocalMachine
@@ -77,12 +79,41 @@ class LocalVmGroup:
         """See VmGroupProtocol."""
         return self._created_at
 
-    def begin(self) -> None:
-        """Begins to boot all VMs at once."""
+    def begin(self, fault: BootFault = NO_FAULT) -> None:
+        """Begins to boot all VMs at once. A fault delays all of them; it is the first that fails."""
         self._lives = [
-            asyncio.create_task(self._live(index), name=f"vm {identity.vm_id}")
+            asyncio.create_task(
+                self._live(index, replace(fault, fails=fault.fails and index == 0)),
+                name=f"vm {identity.vm_id}",
+            )
             for index, identity in enumerate(self._identities)
         ]
+
+    async def kill(self, vm_id: str) -> None:
+        """Fault injection: a VM dies, as a machine that loses its power. Raises FailedPrecondition for one that has
+        not been started, or is gone.
+        """
+        index = self._states.vm_ids.index(vm_id)
+        state = self._states.states[index]
+        if state not in (VmState.INITIALIZING, VmState.READY, VmState.UNHEALTHY):
+            raise FailedPrecondition(f"{vm_id} is {state.value}: there is nothing to be killed.")
+        self._states.log(index).add("killed on purpose")
+        await self._vms[index].kill()
+
+    async def preempt(self) -> None:
+        """Fault injection: it is taken back, all VMs at once and without a word, in whatever state they are. Raises
+        FailedPrecondition for one that is being given back, or lost.
+        """
+        if self._ending is not None or self.status().is_gone:
+            raise FailedPrecondition(
+                f"{self._slice_id} is {self.status().value}: it is too late to take it back."
+            )
+        await self._end_lives()
+        await asyncio.gather(*(vm.kill() for vm in self._vms))
+        for index, state in enumerate(self._states.states):
+            # One may have been faster, or somebody may have begun to end all of them meanwhile.
+            if not state.is_gone:
+                self._states.set(index, VmState.PREEMPTED, "taken back on purpose")
 
     def status(self) -> VmState:
         """See VmGroupProtocol."""
@@ -139,12 +170,13 @@ class LocalVmGroup:
         )
         return slice_to_proto(now, self.group_id)
 
-    async def _live(self, index: int) -> None:
+    async def _live(self, index: int, fault: BootFault) -> None:
         """One VM's life, until it fails or the slice is ended."""
         vm = self._vms[index]
         try:
             if not self._is_found:
                 self._states.set(index, VmState.BOOTING)
+                await self._suffer(index, fault)
                 await vm.boot()
                 self._states.set(index, VmState.INITIALIZING)
                 await vm.registered()
@@ -158,6 +190,13 @@ class LocalVmGroup:
             _LOG.exception("VM %s broke", self._identities[index].vm_id)
             problem = f"{type(error).__name__}: {error}"
         self._states.set(index, VmState.FAILED, problem)
+
+    async def _suffer(self, index: int, fault: BootFault) -> None:
+        if fault.delay:
+            self._states.step(index, f"held up on purpose for {fault.delay.total_seconds():g} s")
+            await self._machine.clock.sleep(fault.delay.total_seconds())
+        if fault.fails:
+            raise Unavailable("It does not come up, on purpose.")
 
     async def _end(self) -> None:
         await self._end_lives()

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from iris.model.errors import ResourceExhausted, Unavailable
+from iris.model.errors import FailedPrecondition, NotFound, ResourceExhausted, Unavailable
+from iris.model.faults import Fault, FaultKind
 from iris.model.fleet import ScaleGroup, VmState
 from iris.model.resources import GIB, Resources
 from iris.platforms.local.budget import MachineBudget
@@ -42,6 +43,7 @@ class FakeVm:
         self.boot_error: Exception | None = None
         self.end_error: Exception | None = None
         self.ends = 0
+        self.kills = 0
 
     async def boot(self) -> None:
         self.folder.mkdir()
@@ -54,6 +56,11 @@ class FakeVm:
 
     async def ended(self) -> str:
         return await self.broken
+
+    async def kill(self) -> None:
+        self.kills += 1
+        if not self.broken.done():
+            self.broken.set_result("killed")
 
     async def end(self) -> None:
         self.ends += 1
@@ -83,7 +90,12 @@ class Manager(LocalVmManager):
 
 
 @pytest.fixture
-def manager(tmp_path: Path) -> Manager:
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+@pytest.fixture
+def manager(tmp_path: Path, clock: FakeClock) -> Manager:
     options = LocalMachineOptions(
         controller_address=lambda: "127.0.0.1:1",
         token="secret",
@@ -95,9 +107,7 @@ def manager(tmp_path: Path) -> Manager:
         bundle_cache_bytes=GIB,
     )
     budget = MachineBudget(Resources(600, 8 * GIB))
-    return Manager(
-        POD, LocalMachine(options, budget, clock=FakeClock(), ids=CountedIds()), tmp_path
-    )
+    return Manager(POD, LocalMachine(options, budget, clock=clock, ids=CountedIds()), tmp_path)
 
 
 async def until_status(group: LocalVmGroup, wanted: VmState) -> None:
@@ -235,3 +245,89 @@ async def test_stopping_the_manager_ends_all_slices(manager: Manager) -> None:
     await manager.stop()
     await manager.stop()
     assert group.status() is VmState.TERMINATED
+
+
+async def ready(manager: Manager) -> LocalVmGroup:
+    group = await manager.create_vm_group({})
+    manager.boot_all()
+    await until_status(group, VmState.READY)
+    return group
+
+
+class TestFaults:
+    """What LocalVmManager does when it is told to break something."""
+
+    async def test_a_vm_that_is_killed_takes_its_slice_with_it(self, manager: Manager) -> None:
+        group = await ready(manager)
+        done = await manager.inject(Fault(FaultKind.KILL, f"{group.slice_id}/2"))
+        assert done == f"{group.slice_id}/2 was killed"
+        await until_status(group, VmState.FAILED)
+        assert group.problem() == f"{group.slice_id}/2: killed"
+        assert [vm.kills for vm in manager.vms] == [0, 0, 1, 0]
+        with pytest.raises(FailedPrecondition, match="is failed: there is nothing to be killed"):
+            await manager.inject(Fault(FaultKind.KILL, f"{group.slice_id}/2"))
+        await group.terminate()
+
+    async def test_a_slice_is_taken_back_whole_in_whatever_state(self, manager: Manager) -> None:
+        group = await manager.create_vm_group({})
+        manager.vms[0].booted.set()
+        async with asyncio.timeout(30):
+            while group.vms()[0].state is not VmState.READY:
+                await group.wait_changed()
+        await manager.inject(Fault(FaultKind.PREEMPT, group.slice_id))
+        assert {vm.state for vm in group.vms()} == {VmState.PREEMPTED}
+        assert group.status() is VmState.PREEMPTED
+        assert [vm.kills for vm in manager.vms] == [1, 1, 1, 1]
+        assert "taken back on purpose" in group.problem()
+        with pytest.raises(FailedPrecondition, match="too late"):
+            await manager.inject(Fault(FaultKind.PREEMPT, group.slice_id))
+        await group.terminate()
+        assert group.status() is VmState.PREEMPTED
+        assert [vm.ends for vm in manager.vms] == [1, 1, 1, 1]
+        assert await manager.discover_vm_groups() == ()
+
+    async def test_the_next_slices_do_not_come_up(self, manager: Manager) -> None:
+        await manager.inject(Fault(FaultKind.FAIL, "pod", count=2))
+        for _ in range(2):
+            group = await manager.create_vm_group({})
+            await until_status(group, VmState.FAILED)
+            assert group.problem() == f"{group.slice_id}/0: It does not come up, on purpose."
+            await group.terminate()
+        await (await ready(manager)).terminate()
+
+    async def test_the_next_slice_comes_up_later(self, manager: Manager, clock: FakeClock) -> None:
+        await manager.inject(Fault(FaultKind.DELAY, "pod", delay=timedelta(minutes=5)))
+        group = await manager.create_vm_group({})
+        manager.boot_all()
+        await until_status(group, VmState.BOOTING)
+        assert {vm.step for vm in group.vms()} <= {"", "held up on purpose for 300 s"}
+        await clock.advance(299)
+        assert group.status() is VmState.BOOTING
+        assert {vm.step for vm in group.vms()} == {"held up on purpose for 300 s"}
+        await clock.advance(1)
+        await until_status(group, VmState.READY)
+        await group.terminate()
+
+    async def test_the_next_slice_is_refused(self, manager: Manager) -> None:
+        await manager.inject(Fault(FaultKind.REFUSE, "pod"))
+        with pytest.raises(ResourceExhausted, match="a fault was injected"):
+            await manager.create_vm_group({})
+        await (await ready(manager)).terminate()
+
+    @pytest.mark.parametrize(
+        ("kind", "target"),
+        [
+            (FaultKind.PREEMPT, "pod-9"),
+            (FaultKind.PREEMPT, "pod-1/0"),
+            (FaultKind.KILL, "pod-1"),
+            (FaultKind.KILL, "pod-1/4"),
+        ],
+    )
+    async def test_what_is_not_there_is_named(
+        self, manager: Manager, kind: FaultKind, target: str
+    ) -> None:
+        group = await ready(manager)
+        with pytest.raises(NotFound, match=f"{target!r}"):
+            await manager.inject(Fault(kind, target))
+        assert group.status() is VmState.READY
+        await group.terminate()

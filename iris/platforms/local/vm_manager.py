@@ -5,9 +5,11 @@ import logging
 from collections.abc import Callable, Iterable, Mapping
 from enum import Enum
 
-from iris.model.errors import FailedPrecondition, IrisError
+from iris.model.errors import FailedPrecondition, IrisError, NotFound
+from iris.model.faults import Fault, FaultKind
 from iris.model.fleet import ScaleGroup
 from iris.model.ids import SliceId
+from iris.platforms.local.faults import PendingFaults
 from iris.platforms.local.handed_over import HandedOverSlice, shape_of
 from iris.platforms.local.in_process_vm import InProcessVm
 from iris.platforms.local.local_vm import LocalVm, VmIdentity
@@ -54,6 +56,7 @@ class LocalVmManager:
         self._machine = machine
         self._hosting = hosting
         self._groups: dict[SliceId, LocalVmGroup] = {}
+        self._faults = PendingFaults()
         for one in handed_over:
             self._take_over(one)
 
@@ -65,13 +68,14 @@ class LocalVmManager:
     async def create_vm_group(self, tags: Mapping[str, str]) -> LocalVmGroup:
         """See VmManagerProtocol. Local slices die with this process, or are handed over by it: there
         is nobody who would have to find the tags."""
+        self._faults.check_refusal(self._group.name)
         slice_id = SliceId(self._machine.ids.fresh(self._group.name))
         self._machine.budget.reserve(slice_id, self._group)
         group = LocalVmGroup(
             self._group, slice_id, self._machine, make_vm=self._make_vm, on_end=self._forget
         )
         self._groups[slice_id] = group
-        group.begin()
+        group.begin(self._faults.next_boot())
         return group
 
     async def discover_vm_groups(self) -> tuple[LocalVmGroup, ...]:
@@ -111,6 +115,31 @@ class LocalVmManager:
         self._machine.keep(vm.vm_id for vm in group.vms())
         self._groups[handed.slice_id] = group
         group.begin()
+
+    def has(self, slice_or_vm: str) -> bool:
+        """Whether a slice, or a VM of one, is here."""
+        return SliceId(slice_or_vm.rpartition("/")[0] or slice_or_vm) in self._groups
+
+    async def inject(self, fault: Fault) -> str:
+        """Breaks something on purpose; what was done, for people. Raises NotFound for a slice or a VM that is not
+        here, FailedPrecondition for one that is not in a state to be broken.
+        """
+        if fault.kind.is_for_slices_to_come:
+            self._faults.add(fault)
+            slices = "the next slice" if fault.count == 1 else f"the next {fault.count} slices"
+            return f"{fault.kind.value}: waits for {slices} of {self._group.name}"
+        slice_id = (
+            fault.target if fault.kind is FaultKind.PREEMPT else fault.target.rpartition("/")[0]
+        )
+        group = self._groups.get(SliceId(slice_id))
+        if group is None or fault.target not in (slice_id, *(vm.vm_id for vm in group.vms())):
+            what = "slice" if fault.kind is FaultKind.PREEMPT else "VM"
+            raise NotFound(f"{self._group.name} has no {what} {fault.target!r}.")
+        if fault.kind is FaultKind.PREEMPT:
+            await group.preempt()
+            return f"{fault.target} was taken back"
+        await group.kill(fault.target)
+        return f"{fault.target} was killed"
 
     def _make_vm(self, identity: VmIdentity) -> LocalVm:
         return _VM_TYPES[self._hosting](identity, self._machine)

@@ -11,7 +11,7 @@ from iris.smoke.case import Case, check_equal
 from iris.smoke.context import CaseContext, lines_with, with_replicas
 from iris.smoke.folders import gate
 from iris.smoke.groups import CHECKPOINT, IMPORTING_TASK, INSIDE
-from iris.smoke.needs import STARTED_HERE, group_need
+from iris.smoke.needs import LOCAL_PROCESSES, STARTED_HERE, group_need
 
 _STEPS, _PAUSE_AT = 6, 4
 
@@ -85,7 +85,7 @@ async def checkpoint_and_restore(context: CaseContext) -> None:
     context.saw("steps by attempt", steps)
 
 
-_NEEDS = frozenset({STARTED_HERE, group_need(INSIDE)})
+_NEEDS = frozenset({LOCAL_PROCESSES, group_need(INSIDE)})
 
 INSIDE_CASES = (
     Case("nested-child-jobs", "Tasks submit jobs, three generations of them.", nested_child_jobs, needs=_NEEDS),

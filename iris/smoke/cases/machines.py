@@ -1,17 +1,10 @@
 """Do machines and workers that die take nothing with them but time?"""
 
-import signal
 from dataclasses import replace
 from datetime import timedelta
 
-from iris.host.processes import (
-    ProcessHandle,
-    ProcessIdentity,
-    all_processes,
-    command_line,
-    descendants,
-    process_strings,
-)
+from iris.host.processes import ProcessIdentity, all_processes, process_strings
+from iris.model.faults import Fault, FaultKind
 from iris.model.fleet import ATTRIBUTE_SLICE
 from iris.model.ids import JobId
 from iris.model.job import Gang
@@ -19,28 +12,26 @@ from iris.model.states import TaskState
 from iris.smoke.case import Case, check, check_equal
 from iris.smoke.context import CaseContext
 from iris.smoke.groups import MACHINES, PROCESS
-from iris.smoke.needs import LOCAL_PROCESSES, group_need
-
-_WORKER = "iris.platforms.local.worker_main"
+from iris.smoke.needs import FAULT_INJECTION, LOCAL_PROCESSES, group_need
 
 
 async def worker_killed(context: CaseContext) -> None:
-    """A worker's process is killed. Its task dies with it and is run again by another one."""
+    """A machine dies with its worker. Its task dies with it and is run again by another one."""
     job_id = await context.launch(PROCESS.only(context.program("hold_once.py")))
     await context.first_line(job_id, "^ready attempt=0")
-    tree = processes_of(job_id)
-    check(tree, "processes of the task", tree)
-    worker = _worker_of(tree[0])
-    kill(worker)
-    first = (await context.client.get(job_id)).tasks[0].attempts[0]
-    context.did(f"worker ({worker}) killed", first.worker_id)
+    tree = _tree(context, job_id)
+    victim = (await context.client.get(job_id)).tasks[0].attempts[0].worker_id
+    done = await context.client.inject_fault(Fault(FaultKind.KILL, victim))
+    context.did("worker killed", victim)
     job = await context.succeeded(job_id)
     ends = [attempt.state for attempt in job.tasks[0].attempts]
     check_equal(ends, [TaskState.WORKER_FAILED, TaskState.SUCCEEDED], "the attempts")
     first, second = job.tasks[0].attempts
     check(first.worker_id != second.worker_id, "another worker", second.worker_id)
     await context.until(lambda: not [one for one in tree if one.is_alive()])
-    context.saw("killed", f"{worker}, the worker of {first.worker_id}, with {len(tree)} processes")
+    said = await context.client.vm_log(victim)
+    check("failed: its process was killed by signal 9" in said, "the VM's log to say so", said)
+    context.saw("killed", f"{done}, with {len(tree)} processes" if tree else done)
     context.saw("run again by", second.worker_id)
 
 
@@ -55,8 +46,8 @@ async def machine_lost_mid_gang(context: CaseContext) -> None:
 
     await context.until(all_run)
     first = (await context.client.get(job_id)).tasks[0].attempts[0].worker_id
-    tree = processes_of(job_id)
-    kill(_worker_of(tree[0]))
+    tree = _tree(context, job_id)
+    await context.client.inject_fault(Fault(FaultKind.KILL, first))
     context.did("one machine of a gang's slice killed", first.rpartition("/")[0])
     job = await context.succeeded(job_id)
     slices = [set[str](), set[str]()]
@@ -73,15 +64,6 @@ async def machine_lost_mid_gang(context: CaseContext) -> None:
     context.saw("moved", f"from {slices[0].pop()} to {slices[1].pop()}, all {len(job.tasks)} tasks")
 
 
-def kill(process: ProcessIdentity) -> None:
-    """At once, as a machine that loses its power."""
-    handle = ProcessHandle.open(process)
-    check(handle, f"{process} to be there")
-    assert handle is not None
-    with handle:
-        handle.send(signal.SIGKILL)
-
-
 def processes_of(job_id: JobId) -> list[ProcessIdentity]:
     """A job's processes on this machine, by their environment: their pids are those of namespaces
     of their own.
@@ -90,12 +72,13 @@ def processes_of(job_id: JobId) -> list[ProcessIdentity]:
     return [one for one in all_processes() if mark in process_strings(one, "environ")]
 
 
-def _worker_of(process: ProcessIdentity) -> ProcessIdentity:
-    """The worker's process that it lies below."""
-    workers = [one for one in all_processes() if _WORKER in command_line(one)]
-    above = [one for one in workers if process in descendants(one)]
-    check_equal(len(above), 1, "worker processes that the task lies below")
-    return above[0]
+def _tree(context: CaseContext, job_id: JobId) -> list[ProcessIdentity]:
+    """The same, of a job that runs; empty where they cannot be seen from here."""
+    if LOCAL_PROCESSES not in context.cluster.offers:
+        return []
+    tree = processes_of(job_id)
+    check(tree, "processes of the task", tree)
+    return tree
 
 
 MACHINE_CASES = (
@@ -103,12 +86,12 @@ MACHINE_CASES = (
         "machine-lost-mid-gang",
         "A gang that loses a machine starts again as a whole.",
         machine_lost_mid_gang,
-        needs=frozenset({LOCAL_PROCESSES, group_need(MACHINES)}),
+        needs=frozenset({FAULT_INJECTION, group_need(MACHINES)}),
     ),
     Case(
         "worker-killed",
         "The work of a worker that was killed is done by another.",
         worker_killed,
-        needs=frozenset({LOCAL_PROCESSES, group_need(PROCESS)}),
+        needs=frozenset({FAULT_INJECTION, group_need(PROCESS)}),
     ),
 )
