@@ -28,6 +28,7 @@ PROMISED = {
     "spare-slices",
     "machine-lost-mid-gang",
     "worker-killed",
+    "slice-taken-back",
     "lost-and-doubled-report",
     "slow-bundle-download",
     "corrupt-bundle",

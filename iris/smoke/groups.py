@@ -74,6 +74,7 @@ SPARE = SmokeGroup("smoke-spare", max_slices=2, buffer_slices=1)
 PREEMPTED = SmokeGroup("smoke-preempted", vms=2)
 MACHINES = SmokeGroup("smoke-machines", vms=2, process=True)
 PROCESS = SmokeGroup("smoke-process", process=True, tasks=2)
+TAKEN = SmokeGroup("smoke-taken")
 # Nobody buys these: a worker joins each by a link that the case controls.
 SLOW_LINK = SmokeGroup("smoke-slow-link")
 LOSSY_LINK = SmokeGroup("smoke-lossy-link", tasks=2)
@@ -85,7 +86,7 @@ QUOTA_FIRST = SmokeGroup("smoke-quota-first", priority=1_000, attributes={"smoke
 QUOTA_SECOND = SmokeGroup("smoke-quota-second", priority=1_001, attributes={"smoke-quota": "yes"})
 
 SMOKE_GROUPS = (
-    ONE, ROUTED, ZERO, SPARE, PREEMPTED, MACHINES, PROCESS, SLOW_LINK, LOSSY_LINK,
+    ONE, ROUTED, ZERO, SPARE, PREEMPTED, MACHINES, PROCESS, TAKEN, SLOW_LINK, LOSSY_LINK,
     CHECKPOINT, INSIDE, QUOTA_FIRST, QUOTA_SECOND,
 )  # fmt: skip
 

@@ -70,7 +70,8 @@ class SubprocessVm:
         said = await self._process.next_line()
         if said != REGISTERED:
             raise Unavailable(
-                f"The worker of {self._identity.vm_id} did not come up: {said or await self._how_it_ended()}."
+                f"The worker of {self._identity.vm_id} did not come up: {said or await self._how_it_ended()}.",
+                hint=f"What it wrote: iris cluster vm-log {self._identity.vm_id}",
             )
 
     async def ended(self) -> str:

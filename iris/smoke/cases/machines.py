@@ -11,8 +11,10 @@ from iris.model.job import Gang
 from iris.model.states import TaskState
 from iris.smoke.case import Case, check, check_equal
 from iris.smoke.context import CaseContext
-from iris.smoke.groups import MACHINES, PROCESS
+from iris.smoke.groups import MACHINES, PROCESS, TAKEN
 from iris.smoke.needs import FAULT_INJECTION, LOCAL_PROCESSES, group_need
+
+_HELD_UP = timedelta(milliseconds=200)
 
 
 async def worker_killed(context: CaseContext) -> None:
@@ -64,6 +66,29 @@ async def machine_lost_mid_gang(context: CaseContext) -> None:
     context.saw("moved", f"from {slices[0].pop()} to {slices[1].pop()}, all {len(job.tasks)} tasks")
 
 
+async def slice_taken_back(context: CaseContext) -> None:
+    """A slice is taken back without a word, and the next one is held up. Its task is run again there, and both
+    VMs tell what became of them.
+    """
+    job_id = await context.launch(TAKEN.only(context.program("hold_once.py")))
+    await context.first_line(job_id, "^ready attempt=0")
+    victim = (await context.client.get(job_id)).tasks[0].attempts[0].worker_id
+    await context.client.inject_fault(Fault(FaultKind.DELAY, TAKEN.name, delay=_HELD_UP))
+    taken = victim.rpartition("/")[0]
+    await context.client.inject_fault(Fault(FaultKind.PREEMPT, taken))
+    context.did("slice taken back", taken)
+    job = await context.succeeded(job_id)
+    check_equal(len(job.tasks[0].attempts), 2, "the attempts")
+    again = job.tasks[0].attempts[1].worker_id
+    check(again.rpartition("/")[0] != taken, "another slice", again)
+    said = await context.client.vm_log(victim)
+    check("preempted: taken back on purpose" in said, "the VM's log to say so", said)
+    later = await context.client.vm_log(again)
+    check("held up on purpose" in later, "the other VM's log to say that it was held up", later)
+    context.saw("taken back", taken)
+    context.saw("then", f"{again}, held up for {_HELD_UP.total_seconds():g} s")
+
+
 def processes_of(job_id: JobId) -> list[ProcessIdentity]:
     """A job's processes on this machine, by their environment: their pids are those of namespaces
     of their own.
@@ -82,6 +107,12 @@ def _tree(context: CaseContext, job_id: JobId) -> list[ProcessIdentity]:
 
 
 MACHINE_CASES = (
+    Case(
+        "slice-taken-back",
+        "The work of a slice that its platform has taken back goes on on the next one.",
+        slice_taken_back,
+        needs=frozenset({FAULT_INJECTION, group_need(TAKEN)}),
+    ),
     Case(
         "machine-lost-mid-gang",
         "A gang that loses a machine starts again as a whole.",
