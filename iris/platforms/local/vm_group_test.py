@@ -95,7 +95,7 @@ def clock() -> FakeClock:
 
 
 @pytest.fixture
-def manager(tmp_path: Path, clock: FakeClock) -> Manager:
+def machine(tmp_path: Path, clock: FakeClock) -> LocalMachine:
     options = LocalMachineOptions(
         controller_address=lambda: "127.0.0.1:1",
         token="secret",
@@ -107,7 +107,12 @@ def manager(tmp_path: Path, clock: FakeClock) -> Manager:
         bundle_cache_bytes=GIB,
     )
     budget = MachineBudget(Resources(600, 8 * GIB))
-    return Manager(POD, LocalMachine(options, budget, clock=clock, ids=CountedIds()), tmp_path)
+    return LocalMachine(options, budget, clock=clock, ids=CountedIds())
+
+
+@pytest.fixture
+def manager(tmp_path: Path, machine: LocalMachine) -> Manager:
+    return Manager(POD, machine, tmp_path)
 
 
 async def until_status(group: LocalVmGroup, wanted: VmState) -> None:
@@ -227,6 +232,19 @@ async def test_its_end_leaves_nothing_and_frees_the_budget(
     assert not any(vm.folder.exists() for vm in manager.vms)
     assert await manager.discover_vm_groups() == ()
     await (await manager.create_vm_group({})).terminate()
+
+
+async def test_what_a_worker_wrote_outlives_its_folder(
+    manager: Manager, machine: LocalMachine
+) -> None:
+    group = await ready(manager)
+    log = machine.init_logs.of(f"{group.slice_id}/1")
+    log.follow(manager.vms[1].folder / "worker.log")
+    (manager.vms[1].folder / "worker.log").write_text("no space left\n")
+    await group.terminate()
+    said = (await machine.init_logs.text(f"{group.slice_id}/1", 0)).splitlines()
+    assert said[-2] == "no space left"
+    assert said[-1].endswith(" terminated")
 
 
 async def test_a_vm_that_cannot_be_ended_is_told_and_does_not_keep_the_others(
