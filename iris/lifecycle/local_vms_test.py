@@ -19,19 +19,32 @@ HOSTINGS = pytest.mark.parametrize("hosting", [config_pb2.IN_PROCESS, config_pb2
 
 
 @asynccontextmanager
-async def running(config: config_pb2.ClusterConfig) -> AsyncIterator[Any]:
-    """Calls to a cluster that has one slice of one VM."""
+async def started(config: config_pb2.ClusterConfig) -> AsyncIterator[LocalController]:
+    """A cluster that has one slice of one VM."""
     config.scale_groups["cpu"].min_slices = 1
     controller = LocalController(config, attached=True)
     controller.start()
     try:
-        channel = open_channel(controller.status().address, controller.state_folder.read_token())
-        try:
-            yield controller_pb2_grpc.ControllerServiceStub(channel)
-        finally:
-            await channel.close()
+        yield controller
     finally:
         controller.stop()
+
+
+@asynccontextmanager
+async def calls_to(controller: LocalController) -> AsyncIterator[Any]:
+    """As it is reached now."""
+    channel = open_channel(controller.status().address, controller.state_folder.read_token())
+    try:
+        yield controller_pb2_grpc.ControllerServiceStub(channel)
+    finally:
+        await channel.close()
+
+
+@asynccontextmanager
+async def running(config: config_pb2.ClusterConfig) -> AsyncIterator[Any]:
+    """Calls to such a cluster."""
+    async with started(config) as controller, calls_to(controller) as calls:
+        yield calls
 
 
 async def vm_once(
@@ -92,6 +105,24 @@ async def test_a_vm_whose_worker_is_not_well_is_unhealthy_and_says_why(
         assert vm.problem.startswith("disk: ")
         assert vm.phases[-1].problem == vm.problem
         assert f" unhealthy: {vm.problem}\n" in await log_of(calls, vm.vm_id)
+
+
+async def test_a_vm_that_is_handed_over_goes_on_with_its_log(state_dir: Path) -> None:
+    def is_ready(vm: cluster_pb2.VmStatus) -> bool:
+        return vm.state == cluster_pb2.VM_READY
+
+    async with started(sample_config(state_dir, hosting=config_pb2.SUBPROCESS)) as controller:
+        async with calls_to(controller) as calls:
+            before = await vm_once(calls, is_ready, "a VM is ready")
+        controller.reload()
+        async with calls_to(controller) as calls:
+            after = await vm_once(calls, is_ready, "a VM is ready")
+            assert after.vm_id == before.vm_id
+            assert [phase.state for phase in after.phases] == [
+                cluster_pb2.VM_UNHEALTHY,
+                cluster_pb2.VM_READY,
+            ]
+            assert f"worker {after.worker_id} attached" in await log_of(calls, after.vm_id)
 
 
 async def inject(calls: Any, kind: int, target: str, **more: Any) -> str:
