@@ -9,6 +9,7 @@ from iris.lifecycle.gcp import GcpController
 from iris.lifecycle.local import LocalController
 from iris.lifecycle.manual import ManualController
 from iris.lifecycle.protocol import ControllerProtocol
+from iris.lifecycle.remote_controller import timeouts_of
 from iris.model.errors import FailedPrecondition, InvalidArgument
 
 
@@ -31,7 +32,8 @@ def create_controller(
             "controller_vm does not say where the controller runs.", hint="Name one, e.g. local."
         )
     if kind == "local":
-        return LocalController(config, state_dir=state_dir, attached=attached)
+        timeouts = timeouts_of(config)
+        return LocalController(config, state_dir=state_dir, attached=attached, timeouts=timeouts)
     if vm.image:
         raise FailedPrecondition(
             f"This version of Iris starts no controllers in containers (controller_vm.image: {vm.image}).",

@@ -9,6 +9,7 @@ same on every machine. The controller itself is a process of its own, which outl
 """
 
 import argparse
+import contextlib
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -16,6 +17,8 @@ from typing import Any
 
 from iris.lifecycle.host_messages import HostRequest, error_line, result_line, status_fields
 from iris.lifecycle.local import LocalController
+from iris.lifecycle.protocol import ControllerStatus
+from iris.lifecycle.shipped_before import discard_shipped_before
 from iris.model.errors import Internal, IrisError, Unavailable
 
 
@@ -47,6 +50,13 @@ def _controller(request: HostRequest) -> LocalController:
     return LocalController(config, timeouts=request.timeouts)
 
 
+def _up(status: ControllerStatus) -> Mapping[str, Any]:
+    # It is up; what could not be removed now is at the next start.
+    with contextlib.suppress(OSError):
+        discard_shipped_before()
+    return status_fields(status)
+
+
 def _stop(controller: LocalController, _: HostRequest) -> Mapping[str, Any]:
     controller.stop()
     return {}
@@ -62,10 +72,10 @@ def _connect(controller: LocalController, _: HostRequest) -> Mapping[str, Any]:
 
 
 _WORDS: Mapping[str, Callable[[LocalController, HostRequest], Mapping[str, Any]]] = {
-    "start": lambda controller, _: status_fields(controller.start()),
+    "start": lambda controller, _: _up(controller.start()),
     "stop": _stop,
-    "restart": lambda controller, _: status_fields(controller.restart()),
-    "reload": lambda controller, _: status_fields(controller.reload()),
+    "restart": lambda controller, _: _up(controller.restart()),
+    "reload": lambda controller, _: _up(controller.reload()),
     "status": lambda controller, _: status_fields(controller.status()),
     "logs": _logs,
     "connect": _connect,

@@ -156,7 +156,7 @@ def host_config(
 
 
 def timeouts_of(
-    config: config_pb2.ClusterConfig, health_timeout: timedelta | None
+    config: config_pb2.ClusterConfig, health_timeout: timedelta | None = None
 ) -> LocalTimeouts:
     """As the configuration says, where it does."""
     start = config.timeouts.controller_start_timeout.ToTimedelta()
