@@ -15,6 +15,9 @@ from iris.model.errors import InvalidArgument
 
 _TEST = "TestRunner"
 
+Key = tuple[str, str, tuple[str, ...]]
+"""Label, mnemonic and outputs: the same for a spawn in two builds of the same sources, wherever they ran."""
+
 
 @dataclass(frozen=True, slots=True)
 class Spawn:
@@ -42,8 +45,8 @@ class Spawn:
         return self.mnemonic == _TEST
 
     @property
-    def key(self) -> tuple[str, str, tuple[str, ...]]:
-        """The same in two builds of the same sources, wherever they ran."""
+    def key(self) -> Key:
+        """Tells it from others of the same build."""
         return self.label, self.mnemonic, self.outputs
 
 

@@ -65,18 +65,18 @@ def test_then_the_distributions_package_is_unpacked(bare: Path, tmp_path: Path) 
 
 
 def test_without_a_package_it_says_what_to_install(bare: Path, tmp_path: Path) -> None:
-    with pytest.raises(Unavailable, match="no apt-get.*apt-get install nginx"):
+    with pytest.raises(Unavailable, match=r"no apt-get.*apt-get install nginx"):
         find_nginx(None, tmp_path / "package")
     make_program(bare / "apt-get", "echo 'E: Unable to locate package nginx' >&2; exit 100")
     make_program(bare / "dpkg-deb")
-    with pytest.raises(Unavailable, match="Unable to locate.*apt-get update"):
+    with pytest.raises(Unavailable, match=r"Unable to locate.*apt-get update"):
         find_nginx(None, tmp_path / "package")
 
 
 def test_one_that_ends_at_once_is_no_cache(tmp_path: Path) -> None:
     broken = make_program(tmp_path / "nginx", "echo 'cannot load' >&2; exit 1")
     with (
-        pytest.raises(Unavailable, match="does not work as a cache.*cannot load"),
+        pytest.raises(Unavailable, match=r"does not work as a cache.*cannot load"),
         running_nginx(broken, tmp_path / "http"),
     ):
         pass

@@ -92,7 +92,7 @@ def test_a_test_runs_in_the_clone_with_a_home_and_an_output_of_its_own(
 
 
 def test_what_does_not_build_says_so(clone: Clone) -> None:
-    with pytest.raises(BuildFailed, match="exit code 1 in the step fill:\n.*it does not build"):
+    with pytest.raises(BuildFailed, match=r"exit code 1 in the step fill:\n.*it does not build"):
         clone.test("fill", ["//:broken"], [])
 
 

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tools.cache_proof.execution_log import Spawn
+from tools.cache_proof.execution_log import Key, Spawn
 from tools.cache_proof.nginx import Traffic
 from tools.cache_proof.place import Build, Place
 
@@ -80,7 +80,7 @@ class Proof:
         self._caches = caches
         self._tell = tell
         self._steps: list[Step] = []
-        self._all: Counter[object] = Counter()
+        self._all: Counter[Key] = Counter()
 
     def run(self, first: Place, second: Place) -> list[Step]:
         """All steps, or those before the first whose claim is not true: the rest would say nothing.
