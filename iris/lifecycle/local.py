@@ -42,6 +42,7 @@ from iris.model.errors import (
     IrisError,
     Unavailable,
 )
+from iris.platforms.local.worker_record import discard_vm_folders
 
 _STARTUP_LINES = 20
 # Nobody announces that a lock is free.
@@ -141,6 +142,9 @@ class LocalController:
         STARTED.discard(self._folder)
         if not self._folder.path.is_dir():
             return
+        if process is None:
+            # It was killed, or never was. Its workers may not have noticed yet.
+            discard_vm_folders(self._working.vms, keep=())
         left = footprint.processes_left(self._timeouts.leftovers.total_seconds())
         if not in_good_order and not left and not self._folder.is_locked():
             footprint.tidy_up()
