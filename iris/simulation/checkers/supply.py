@@ -157,7 +157,8 @@ class ChurnIsPassedOver(Checker):
         self._waiting = waiting
         self._market = market
         self._settings = evidence.scenario.autoscaling
-        self._up_at: dict[SliceId, datetime] = {}
+        # By the wall clock, which may jump, and by seconds that pass.
+        self._up_at: dict[SliceId, tuple[datetime, float]] = {}
         self._short: dict[str, list[datetime]] = defaultdict(list)
         self._good: set[str] = set()
         self._failed: set[str] = set()
@@ -173,8 +174,8 @@ class ChurnIsPassedOver(Checker):
         for slice_id, seen in view.slices.items():
             there = self.evidence.cloud.slices.get(slice_id)
             if there is not None and seen.workers >= there.group.vms_per_slice:
-                up_at = self._up_at.setdefault(slice_id, now)
-                if now - up_at >= self._settings.short_lived:
+                self._up_at.setdefault(slice_id, (now, self.evidence.now))
+                if not self._is_young(slice_id, now):
                     self._good.add(there.scale_group)
         bought: dict[str, int] = defaultdict(int)
         for one in decisions:
@@ -190,8 +191,19 @@ class ChurnIsPassedOver(Checker):
             self._failed.add(one.scale_group)
         elif one.reason is not ScalingReason.SLICE_LOST or one.slice_id not in self._up_at:
             self._good.add(one.scale_group)
-        elif now - self._up_at[one.slice_id] < self._settings.short_lived:
+        elif self._is_young(one.slice_id, now):
             self._short[one.scale_group].append(now)
+        else:
+            self._good.add(one.scale_group)
+
+    def _is_young(self, slice_id: SliceId, now: datetime) -> bool:
+        """Whether it is soon lost if it is lost now, by either clock: after a jump back one that has
+        done well long since seems to be.
+        """
+        by_wall, by_seconds = self._up_at[slice_id]
+        short_lived = self._settings.short_lived
+        passed = timedelta(seconds=self.evidence.now - by_seconds)
+        return now - by_wall < short_lived and passed < short_lived
 
     def _check(self, one: ScalingDecision, bought: dict[str, int], now: datetime) -> None:
         if self._crashed or one.job_id is None or not self._churns(one.scale_group, now):
