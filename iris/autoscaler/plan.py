@@ -14,6 +14,7 @@ each slice is counted once; and demand stays packed where the last plan packed i
 What a plan costs grows with the slices and the demands, and not with their product.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -75,8 +76,29 @@ def plan(
 ) -> Plan:
     """One plan. What earlier ones began is in `groups`; `packing` is the last one's, if there was
     one.
+
+    What stays packed where it was can leave holes, once what it shared a slice with is gone: a plan
+    that would buy is made anew as well, and taken if it does with less.
     """
-    return _Planning(view, groups, settings, now, packing).run()
+    made = _Planning(view, groups, settings, now, packing).run()
+    if not packing.grants or not (bought := _bought(made)):
+        return made
+    anew = _Planning(view, groups, settings, now, NO_PACKING).run()
+    return anew if _bought(anew) < bought and _held(anew) <= _held(made) else made
+
+
+def _held(made: Plan) -> int:
+    """How many demands have no capacity coming, at least for some of their tasks."""
+    return sum(one.action is ScalingAction.HOLD for one in made.decisions)
+
+
+def _bought(made: Plan) -> Counter[str]:
+    """Slices for tasks, by group. Compared as multisets: less is less in one group and no more in any."""
+    return Counter(
+        one.scale_group
+        for one in made.decisions
+        if one.action is ScalingAction.SCALE_UP and one.reason.is_for_demand
+    )
 
 
 class _Planning:

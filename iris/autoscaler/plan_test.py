@@ -230,6 +230,18 @@ class TestPacking:
         second = plan(two, [GroupState(CPU, creating=1)], SETTINGS, NOW, first.packing)
         assert (bought(second), packed(second)) == ([], {"cpu": 4})
 
+    def test_holes_are_closed_before_more_is_bought(self) -> None:
+        """What shared the first slice is gone; all that is left of it and of the second fits into one."""
+        halves = demand("a", tasks=3)
+        first = run(view(demand("gone", Resources(2000)), halves), GroupState(CPU))
+        assert bought(first) == ["cpu", "cpu"]
+        coming = [GroupState(CPU, creating=2)]
+        whole = view(halves, demand("whole", Resources(4000)))
+        second = plan(whole, coming, SETTINGS, NOW, first.packing)
+        assert (bought(second), packed(second)) == ([], {"cpu": 4})
+        two = view(halves, demand("whole", Resources(4000), 2))
+        assert bought(plan(two, coming, SETTINGS, NOW, first.packing)) == ["cpu"]
+
     def test_it_does_not_grow_from_plan_to_plan(self) -> None:
         seen = view(demand("a", tasks=3), demand("b", tasks=3), gang(tasks=2, group_by="slice-id"))
         group = GroupState(CPU, creating=3)
