@@ -15,7 +15,7 @@ from iris_proto import config_pb2
 
 from iris.lifecycle.compute_api import ComputeApi, Instance, InstanceSpec, InstanceState
 from iris.lifecycle.gcp_host import GcpHost
-from iris.lifecycle.protocol import Connection, ControllerStatus
+from iris.lifecycle.protocol import Connection, ControllerStatus, last_lines
 from iris.lifecycle.remote_controller import RemoteController, host_config, timeouts_of
 from iris.lifecycle.remote_host import RemoteHost
 from iris.model.errors import (
@@ -128,7 +128,7 @@ class GcpController:
                 text = self._api.serial_output(instance.name)
         if text is None or tail_lines is None:
             return text
-        return "".join(text.splitlines(keepends=True)[-tail_lines:]) if tail_lines > 0 else ""
+        return last_lines(text, tail_lines)
 
     @contextlib.contextmanager
     def connect(self) -> Iterator[Connection]:

@@ -27,7 +27,7 @@ from iris.lifecycle.controller_process import (
 )
 from iris.lifecycle.handshake import Launch, NoAnswer, wait_for_answer
 from iris.lifecycle.leftovers import Footprint
-from iris.lifecycle.protocol import Connection, ControllerStatus
+from iris.lifecycle.protocol import Connection, ControllerStatus, last_lines
 from iris.lifecycle.reload import ask_to_reload, only_one_reload
 from iris.lifecycle.state_folder import (
     ControllerRecord,
@@ -222,7 +222,7 @@ class LocalController:
             return None
         if tail_lines is None:
             return text
-        return "".join(text.splitlines(keepends=True)[-tail_lines:]) if tail_lines > 0 else ""
+        return last_lines(text, tail_lines)
 
     @contextlib.contextmanager
     def connect(self) -> Iterator[Connection]:

@@ -74,3 +74,8 @@ class ControllerProtocol(Protocol):
         """An address and a token that work inside the block. Raises Unavailable if it is not
         running, or not well.
         """
+
+
+def last_lines(text: str, count: int) -> str:
+    """The last `count` lines of a log; none for 0 or less."""
+    return "".join(text.splitlines(keepends=True)[-count:]) if count > 0 else ""

@@ -59,8 +59,13 @@ class InProcessVm:
         if worker is not None:
             await worker.stop("its machine is given back")
 
-    def let_go(self) -> None:
+    @property
+    def can_run_on(self) -> bool:
         """See LocalVm. It is part of this process, and ends with it."""
+        return False
+
+    def let_go(self) -> None:
+        """See LocalVm."""
 
 
 def worker_options(identity: VmIdentity, machine: LocalMachine, folder: Path) -> WorkerOptions:

@@ -82,6 +82,11 @@ class LinkedProcess:
         """Its pid, also after its end."""
         return self._links.pid
 
+    @property
+    def is_silent(self) -> bool:
+        """Whether it says no more: it has ended, or is about to."""
+        return self._is_silent
+
     async def tell(self, line: str) -> None:
         """Writes a line to its standard input. One that has ended is noticed by whoever reads what it says."""
         # In a thread: the pipe may be shorter than the line.
@@ -124,7 +129,7 @@ class LinkedProcess:
         self._stop_reading()
 
     def let_go(self) -> ProcessLinks:
-        """Leaves it to run. Its descriptors are the caller's; this object is of no more use."""
+        """Leaves it to run; it must not be silent. Its descriptors are the caller's; this object is of no more use."""
         links = self._links
         self._loop.remove_reader(links.answers)
         self._links = links._replace(lifeline=-1, answers=-1)

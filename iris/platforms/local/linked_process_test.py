@@ -87,3 +87,11 @@ async def test_it_is_taken_up_again() -> None:
     assert await again.next_line() == "said two"
     await again.end(30)
     assert await again.wait() == 3
+
+
+async def test_one_that_has_ended_is_silent() -> None:
+    process = _spawn("print('bye')")
+    assert await process.next_line() == "bye"
+    assert await process.next_line() == ""
+    assert process.is_silent
+    await process.end(30)

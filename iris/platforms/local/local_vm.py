@@ -62,7 +62,9 @@ class LocalVm(Protocol):
     async def end(self) -> None:
         """Ends its worker and everything that runs there; bounded. Idempotent; whatever state it is in."""
 
+    @property
+    def can_run_on(self) -> bool:
+        """Whether its worker runs, and can without this process."""
+
     def let_go(self) -> ProcessLinks | None:
-        """Leaves its worker to run, for another controller; None if it cannot. It has to have booted, and is not used
-        any more.
-        """
+        """Leaves its worker to run, for another controller; None unless it `can_run_on`. It is not used any more."""

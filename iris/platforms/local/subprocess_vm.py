@@ -90,6 +90,11 @@ class SubprocessVm:
         if process is not None:
             await process.end(_END_SECONDS)
 
+    @property
+    def can_run_on(self) -> bool:
+        """See LocalVm."""
+        return self._process is not None and not self._process.is_silent
+
     def let_go(self) -> ProcessLinks | None:
         """See LocalVm."""
         process, self._process = self._process, None

@@ -147,14 +147,14 @@ class LocalVmGroup:
         """
         if self._ending is None and self.status() in (VmState.READY, VmState.UNHEALTHY):
             await self._end_lives()
-            workers = [vm.let_go() for vm in self._vms]
-            kept = tuple(links for links in workers if links is not None)
-            if len(kept) == len(workers):
+            # One may have ended this moment: then the slice is lost, and no worker of it is left alone.
+            if all(vm.can_run_on for vm in self._vms):
+                workers = tuple(links for vm in self._vms if (links := vm.let_go()) is not None)
                 self._on_end(self)
+                shape = shape_of(self._group)
                 return HandedOverSlice(
-                    self._slice_id, self._group.name, self._created_at, shape_of(self._group), kept
+                    self._slice_id, self._group.name, self._created_at, shape, workers
                 )
-            assert not kept, "all VMs of a slice are hosted alike"
         await self.terminate()
         return None
 

@@ -67,6 +67,10 @@ class FakeVm:
         if self.end_error is not None:
             raise self.end_error
 
+    @property
+    def can_run_on(self) -> bool:
+        return False
+
     def let_go(self) -> None:
         return None
 
