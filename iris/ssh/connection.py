@@ -197,7 +197,8 @@ class SshConnection:
         """Lets `remote` there lead to `local` (host:port) here; yields what to dial there.
 
         `remote` is the path of a socket, whose folder is made and whose file is replaced, or
-        127.0.0.1:PORT, where port 0 is a free one. Raises Unavailable where that is refused.
+        127.0.0.1:PORT, where port 0 is a free one. Raises Unavailable where that is refused. Once
+        the context has ended nobody listens there any more, unless the connection was lost.
         """
         if remote.startswith("/"):
             made = 'umask 077; mkdir -p "$(dirname "$1")" && rm -f "$1"'
@@ -205,12 +206,13 @@ class SshConnection:
         spec = f"{remote}:{local}"
         bound = (await self._forward("forward", "-R", spec)).strip()
         if remote.endswith(":0") and bound.isdigit():
+            # ssh knows it by what was asked for: the 0 is how to cancel it.
             remote = f"{remote.removesuffix(':0')}:{bound}"
-            spec = f"{remote}:{local}"
         try:
             yield remote
         finally:
             await self._cancel("-R", spec)
+            await self._cancelled_there(remote)
 
     @contextlib.asynccontextmanager
     async def local_forward(self, remote: str) -> AsyncIterator[str]:
@@ -296,6 +298,16 @@ class SshConnection:
         if self.alive:
             with contextlib.suppress(Unavailable):  # it goes with the connection in any case
                 await self._forward("cancel", direction, spec)
+
+    async def _cancelled_there(self, remote: str) -> None:
+        """Returns once its sshd has let go of a forward: ssh does not wait for that (RFC 4254, 7.1).
+
+        What is sent over the same connection is done in order, so a command comes after it.
+        """
+        if self.alive:
+            command = ["rm", "-f", remote] if remote.startswith("/") else ["true"]
+            with contextlib.suppress(Unavailable, DeadlineExceeded):
+                await self.run(command, timeout=timedelta(seconds=_FORWARD_SECONDS))
 
     def _through_master(self, *words: str) -> tuple[str, ...]:
         """An ssh that uses the master's connection and cannot make one of its own."""
