@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import threading
 from collections.abc import Callable, Coroutine
 from types import TracebackType
 from typing import Any, TypeVar
@@ -17,15 +18,19 @@ class Interrupted(Exception):
 
 
 class Interrupts:
-    """Takes SIGINT over while it is entered. Use in the main thread, on the running loop."""
+    """Takes SIGINT over while it is entered; on the running loop. Another thread than the main one gets no signals
+    (https://docs.python.org/3/library/signal.html): there none ever comes.
+    """
 
     def __init__(self, at_once: Callable[[], None]) -> None:
         """`at_once` tidies up the terminal before a second Ctrl-C ends the process."""
         self._at_once = at_once
         self._first = asyncio.Event()
+        self._hears = threading.current_thread() is threading.main_thread()
 
     def __enter__(self) -> "Interrupts":
-        asyncio.get_running_loop().add_signal_handler(signal.SIGINT, self._handle)
+        if self._hears:
+            asyncio.get_running_loop().add_signal_handler(signal.SIGINT, self._handle)
         return self
 
     def __exit__(
@@ -34,7 +39,8 @@ class Interrupts:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        asyncio.get_running_loop().remove_signal_handler(signal.SIGINT)
+        if self._hears:
+            asyncio.get_running_loop().remove_signal_handler(signal.SIGINT)
 
     @property
     def came(self) -> bool:

@@ -8,6 +8,7 @@ import contextlib
 import os
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from iris.model.ids import SliceId, WorkerId
 from iris.model.resources import MIB, Resources
 from iris.platforms.local.worker_process import REGISTERED, WorkerProcessOptions
 from iris.worker.environment import LocalEnvironmentProvider
+from iris.worker.health.options import DEFAULT_HEALTH
 from iris.worker.host import WorkerHostOptions
 from iris.worker.options import WorkerOptions
 
@@ -33,6 +35,7 @@ class JoinedWorker:
         address: Of the controller, or of something on the way to it.
         folder: The worker's own.
         scale_group: Whose worker it says it is; its attributes are as if it were.
+        looks_every: How often it looks whether it is well.
     """
 
     def __init__(
@@ -45,6 +48,7 @@ class JoinedWorker:
         scale_group: str,
         total: Resources,
         attributes: Mapping[str, str],
+        looks_every: timedelta = DEFAULT_HEALTH.interval,
     ) -> None:
         self.worker_id = WorkerId(f"{name}/0")
         said = {ATTRIBUTE_SCALE_GROUP: scale_group, ATTRIBUTE_SLICE: name}
@@ -57,6 +61,7 @@ class JoinedWorker:
             work_dir=private_folder(folder / "work"),
             inherit_env={},
             stop_grace=timedelta(seconds=1),
+            health=replace(DEFAULT_HEALTH, interval=looks_every),
         )
         self._options = WorkerProcessOptions(
             worker,

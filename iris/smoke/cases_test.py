@@ -38,6 +38,10 @@ PROMISED = {
     "second-client",
     "burst",
     "checkpoint-and-restore",
+    "command-line",
+    "held-up-slice",
+    "ill-worker",
+    "deaf-client",
     "slices-go-back",
 }
 

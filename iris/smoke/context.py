@@ -59,7 +59,12 @@ class Cluster:
 
 @dataclass(slots=True)
 class CaseContext:
-    """One case's view of the flow. Evidence and log lines end up in the report."""
+    """One case's view of the flow. Evidence and log lines end up in the report.
+
+    Attributes:
+        joining: Held by the case that has started a worker itself: each is a whole Python process, and the flow has
+            little memory.
+    """
 
     client: Client
     cluster: Cluster
@@ -69,6 +74,7 @@ class CaseContext:
     case_name: str
     ports: PortAllocator
     seed: int = 0
+    joining: asyncio.Lock = field(default_factory=asyncio.Lock)
     evidence: list[Evidence] = field(default_factory=list)
     log_lines: list[str] = field(default_factory=list)
     marks: list[Mark] = field(default_factory=list)

@@ -45,6 +45,7 @@ class Flow:
         self._state_dir = state_dir
         self._live = live
         self._prefix = options.label_prefix or ids.fresh("run")
+        self._joining = asyncio.Lock()
         self._ports = PortAllocator()
         self._began = time.monotonic()
         self._under_test = ClusterUnderTest(options)
@@ -134,6 +135,7 @@ class Flow:
             case_name=case.name,
             ports=self._ports,
             seed=self._options.seed,
+            joining=self._joining,
         )
 
     async def _tear_down(self) -> None:

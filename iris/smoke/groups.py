@@ -78,6 +78,9 @@ TAKEN = SmokeGroup("smoke-taken")
 # Nobody buys these: a worker joins each by a link that the case controls.
 SLOW_LINK = SmokeGroup("smoke-slow-link")
 LOSSY_LINK = SmokeGroup("smoke-lossy-link", tasks=2)
+# The first worker of it joins likewise, and falls ill.
+ILL = SmokeGroup("smoke-ill")
+HELD_UP = SmokeGroup("smoke-held-up", max_slices=3)
 CHECKPOINT = SmokeGroup("smoke-checkpoint", task=IMPORTING_TASK)
 INSIDE = SmokeGroup("smoke-inside", tasks=6, task=IMPORTING_TASK)
 # The first is asked for first, and has none to give: one slice of it takes all that the machine lends, of which the
@@ -87,7 +90,7 @@ QUOTA_SECOND = SmokeGroup("smoke-quota-second", priority=1_001, attributes={"smo
 
 SMOKE_GROUPS = (
     ONE, ROUTED, ZERO, SPARE, PREEMPTED, MACHINES, PROCESS, TAKEN, SLOW_LINK, LOSSY_LINK,
-    CHECKPOINT, INSIDE, QUOTA_FIRST, QUOTA_SECOND,
+    ILL, HELD_UP, CHECKPOINT, INSIDE, QUOTA_FIRST, QUOTA_SECOND,
 )  # fmt: skip
 
 # What a gang of four runs on. Many clusters have a group like this of their own.

@@ -1,5 +1,6 @@
 """The bugs that others had and that show end to end. Each is named after what went wrong."""
 
+import asyncio
 from dataclasses import replace
 from datetime import timedelta
 from types import ModuleType
@@ -142,6 +143,88 @@ def _no_token_needed(auth: ModuleType) -> None:
     auth.TokenInterceptor.intercept_service = let_in
 
 
+def _one_slice_after_the_other(autoscaler: ModuleType) -> None:
+    """It waits for a slice to come up before it does anything else."""
+    turn = autoscaler.Autoscaler._turn
+
+    def wait(self: Any) -> Any:
+        slices = [one for group in self._groups.values() for one in group.slices.values()]
+        if any(one.vm_group.status().value == "booting" for one in slices):
+            return self._clock.now() + timedelta(milliseconds=20)
+        return turn(self)
+
+    autoscaler.Autoscaler._turn = wait
+
+
+def _what_comes_is_not_counted(slices: ModuleType) -> None:
+    """A slice that is asked for and not there yet is asked for once more."""
+    state = slices.ManagedGroup.state
+
+    def forget(self: Any) -> Any:
+        whole = state(self)
+        return replace(whole, slices=tuple(one for one in whole.slices if one.booted), creating=0)
+
+    slices.ManagedGroup.state = forget
+
+
+def _ill_is_well_enough(fleet: ModuleType) -> None:
+    refusal = fleet.Fleet.refusal
+
+    def ignore(self: Any, worker: Any) -> str:
+        why = refusal(self, worker)
+        return "" if why == "unhealthy" else str(why)
+
+    fleet.Fleet.refusal = ignore
+
+
+def _loop_ends_unnoticed(loop: ModuleType) -> None:
+    """A mistake in a turn ends the loop, and the process goes on without it."""
+
+    async def run(self: Any) -> None:
+        try:
+            while not self._stopping or self._inbox:
+                await self._turn()
+                await asyncio.sleep(0)
+                if len(self.state.jobs):
+                    raise ZeroDivisionError("a mistake")
+                await self._wait()
+        except ZeroDivisionError:
+            pass
+
+    loop.ControlLoop._run = run
+
+
+def _watchers_are_waited_for(loop: ModuleType) -> None:
+    """Nothing goes on before everybody who watches a job has been sent what is new, however long that takes."""
+    turn = loop.ControlLoop._turn
+
+    async def patient(self: Any) -> None:
+        await turn(self)
+        everybody = self._hub._watchers
+        while any(one.job_changed for some in everybody.values() for one in some):  # noqa: ASYNC110
+            await asyncio.sleep(0.001)
+
+    loop.ControlLoop._turn = patient
+
+
+def _strange_flags_are_the_command(arguments: ModuleType) -> None:
+    """A flag of `job run` that nobody knows becomes a part of the user's command."""
+    parse = arguments.parse_arguments
+
+    def guess(words: Any) -> Any:
+        try:
+            return parse(words)
+        except arguments.UsageError as error:
+            strange = str(error).partition(" has no flag ")[2].partition(".")[0]
+            if not strange:
+                raise
+            place = next(n for n, word in enumerate(words) if word.startswith(strange))
+            head, _, tail = arguments.split_command([*words[:place], *words[place + 1 :]])
+            return parse([*head, arguments.SEPARATOR, *tail, words[place]])
+
+    arguments.parse_arguments = guess
+
+
 def _silent_while_building(attempt: ModuleType) -> None:
     attempt.Attempt._say_build = lambda self, text: None
 
@@ -192,6 +275,42 @@ BUGS = {
         "iris.autoscaler.plan",
         "slices-go-back",
         _one_at_a_time,
+    ),
+    "one-slice-after-the-other": Bug(
+        "The autoscaler waited for one slow slice, and nothing else was bought or given back.",
+        "iris.autoscaler.autoscaler",
+        "held-up-slice",
+        _one_slice_after_the_other,
+    ),
+    "what-comes-is-not-counted": Bug(
+        "What was on its way was not counted, and too much was bought.",
+        "iris.autoscaler.slices",
+        "held-up-slice",
+        _what_comes_is_not_counted,
+    ),
+    "ill-worker-gets-work": Bug(
+        "A worker with a full disk kept getting work.",
+        "iris.controller.state.fleet",
+        "ill-worker",
+        _ill_is_well_enough,
+    ),
+    "loop-ends-unnoticed": Bug(
+        "An exception ended a loop, nobody noticed, and jobs hung.",
+        "iris.controller.loop",
+        "hello",
+        _loop_ends_unnoticed,
+    ),
+    "deaf-client-holds-all": Bug(
+        "One connection that was half open held up a loop that everybody shared.",
+        "iris.controller.loop",
+        "deaf-client",
+        _watchers_are_waited_for,
+    ),
+    "strange-flag-is-command": Bug(
+        "A mistyped flag of `job run` silently became a part of the user's command.",
+        "iris.cli.arguments",
+        "command-line",
+        _strange_flags_are_the_command,
     ),
     "last-lines-vanish": Bug(
         "The last log lines vanished when a task ended.",

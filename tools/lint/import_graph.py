@@ -31,7 +31,7 @@ ROOMS: Mapping[str, frozenset[str]] = {
     "client": _CONFIGURED,
     "actor": _CONFIGURED | {"client"},
     "cli": _CONFIGURED | {"client", "lifecycle"},
-    "smoke": _CONFIGURED | {"client", "lifecycle", "actor"},
+    "smoke": _CONFIGURED | {"client", "lifecycle", "actor", "cli"},
     "simulation": _CONFIGURED | {"scheduler", "autoscaler", "controller", "worker", "platforms"},
 }
 

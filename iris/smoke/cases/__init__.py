@@ -2,7 +2,9 @@
 
 from iris.smoke.case import Case
 from iris.smoke.cases.bundles import BUNDLE_CASES
+from iris.smoke.cases.bystanders import BYSTANDER_CASES
 from iris.smoke.cases.cluster import CLUSTER_CASES
+from iris.smoke.cases.command_line import COMMAND_LINE_CASES
 from iris.smoke.cases.controller import CONTROLLER_CASES
 from iris.smoke.cases.inside import INSIDE_CASES
 from iris.smoke.cases.jobs import JOB_CASES
@@ -17,6 +19,7 @@ from iris.smoke.cases.scheduling import SCHEDULING_CASES
 ALL: tuple[Case, ...] = (
     *CLUSTER_CASES,
     *JOB_CASES,
+    *COMMAND_LINE_CASES,
     *INSIDE_CASES,
     *LIMIT_CASES,
     *LOG_CASES,
@@ -25,6 +28,7 @@ ALL: tuple[Case, ...] = (
     *SCHEDULING_CASES,
     *SCALING_CASES,
     *MACHINE_CASES,
+    *BYSTANDER_CASES,
     *CONTROLLER_CASES,
     *SETTLE_CASES,
 )

@@ -3,21 +3,19 @@
 import asyncio
 import hashlib
 import re
-import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from pathlib import Path
 
 from iris.client import LogStream
 from iris.model.ids import JobId
 from iris.model.job import Entrypoint, JobSpec
 from iris.model.states import TaskState
-from iris.model.taints import TAINT_PREFIX
 from iris.smoke.case import Case, check, check_equal
 from iris.smoke.context import SMALL, CaseContext
 from iris.smoke.folders import Gate, folder_with, gate
-from iris.smoke.groups import LOSSY_LINK, SLOW_LINK, TAINT, SmokeGroup
+from iris.smoke.groups import LOSSY_LINK, SLOW_LINK, SmokeGroup
+from iris.smoke.joined import joined_name, joined_worker
 from iris.smoke.needs import KEPT_STATE, group_need
 from iris.smoke.slow_link import SlowLink
 
@@ -37,31 +35,15 @@ async def linked_worker(
     context: CaseContext, group: SmokeGroup
 ) -> AsyncIterator[tuple[SlowLink, JobSpec]]:
     """A worker of this case's own, and a job (a greeting) that runs on it and nowhere else."""
-    # Here, not above: it knows all of a worker, which no other case needs.
-    from iris.lifecycle.joined_worker import JoinedWorker
-
-    with tempfile.TemporaryDirectory(prefix="iris-link-") as folder:
-        async with SlowLink(context.cluster.address) as link:
-            worker = JoinedWorker(
-                link.address,
-                context.cluster.token,
-                name=_slice_name(group),
-                folder=Path(folder),
-                scale_group=group.name,
-                total=group.resources,
-                attributes={TAINT_PREFIX + TAINT: group.name},
-            )
-            try:
-                await worker.start()
-                yield link, group.only(context.program("hello.py"))
-            finally:
-                link.let_go()
-                link.rate, link.up_open, link.down_open = 0, True, True
-                await worker.stop()
-
-
-def _slice_name(group: SmokeGroup) -> str:
-    return f"{group.name}-joined"
+    async with (
+        SlowLink(context.cluster.address) as link,
+        joined_worker(context, group, link.address),
+    ):
+        try:
+            yield link, group.only(context.program("hello.py"))
+        finally:
+            link.let_go()
+            link.rate, link.up_open, link.down_open = 0, True, True
 
 
 async def slow_bundle_download(context: CaseContext) -> None:
@@ -132,7 +114,7 @@ def _told_again(context: CaseContext, times: int) -> str:
     """
     assert context.cluster.state_dir is not None
     log = (context.cluster.state_dir / "controller.log").read_text()
-    worker_id = re.escape(f"{_slice_name(LOSSY_LINK)}/0")
+    worker_id = re.escape(joined_name(LOSSY_LINK))
     returns = re.findall(rf"worker {worker_id} attached with \d+ attempts", log)
     return returns[-1] if len(returns) > times else ""
 
