@@ -28,7 +28,7 @@ from iris.host.ids import RandomIds
 from iris.host.ports import PortAllocator
 from iris.host.processes import ProcessHandle
 from iris.lifecycle.cluster_manager import ClusterManager
-from iris.lifecycle.controller_process import STARTED
+from iris.lifecycle.local.process import STARTED
 from iris.lifecycle.state_folder import StateFolder, state_folder_of
 from iris.model.errors import IrisError, Unavailable
 from tools.local_cluster_demo import Demo, demo_jobs

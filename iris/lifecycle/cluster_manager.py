@@ -6,9 +6,9 @@ from pathlib import Path
 
 from iris_proto import config_pb2
 
-from iris.lifecycle.compute_api import ComputeApi
 from iris.lifecycle.create import create_controller
-from iris.lifecycle.local import LocalController
+from iris.lifecycle.gcp.compute_api import ComputeApi
+from iris.lifecycle.local.controller import LocalController
 from iris.lifecycle.protocol import Connection, ControllerProtocol, ControllerStatus
 from iris.lifecycle.state_folder import StateFolder
 from iris.model.errors import InvalidArgument

@@ -8,10 +8,10 @@ import pytest
 from iris.lifecycle.cluster_manager import ClusterManager
 from iris.lifecycle.create import create_controller
 from iris.lifecycle.discovery import find_local_cluster, find_local_clusters
-from iris.lifecycle.gcp import GcpController
-from iris.lifecycle.local import LocalController
-from iris.lifecycle.manual import ManualController
-from iris.lifecycle.sample_cluster import sample_config
+from iris.lifecycle.gcp.controller import GcpController
+from iris.lifecycle.local.controller import LocalController
+from iris.lifecycle.local.sample_cluster import sample_config
+from iris.lifecycle.remote.manual import ManualController
 from iris.lifecycle.state_folder import StateFolder
 from iris.model.errors import FailedPrecondition, InvalidArgument, Unavailable
 from iris.rpc.health import check_health

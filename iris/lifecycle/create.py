@@ -4,12 +4,12 @@ from pathlib import Path
 
 from iris_proto import config_pb2
 
-from iris.lifecycle.compute_api import ComputeApi
-from iris.lifecycle.gcp import GcpController
-from iris.lifecycle.local import LocalController
-from iris.lifecycle.manual import ManualController
+from iris.lifecycle.gcp.compute_api import ComputeApi
+from iris.lifecycle.gcp.controller import GcpController
+from iris.lifecycle.local.controller import LocalController
 from iris.lifecycle.protocol import ControllerProtocol
-from iris.lifecycle.remote_controller import timeouts_of
+from iris.lifecycle.remote.controller import timeouts_of
+from iris.lifecycle.remote.manual import ManualController
 from iris.model.errors import FailedPrecondition, InvalidArgument
 
 

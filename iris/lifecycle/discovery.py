@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
-from iris.lifecycle.local import local_status
+from iris.lifecycle.local.controller import local_status
 from iris.lifecycle.protocol import Connection, ControllerStatus
 from iris.lifecycle.state_folder import StateFolder, state_root
 

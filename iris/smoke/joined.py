@@ -29,7 +29,7 @@ async def joined_worker(
         settings: See JoinedWorker.
     """
     # Here, not above: it knows all of a worker, which few cases need.
-    from iris.lifecycle.joined_worker import JoinedWorker
+    from iris.lifecycle.local.joined_worker import JoinedWorker
 
     async with context.joining:
         with tempfile.TemporaryDirectory(prefix="iris-joined-") as folder:

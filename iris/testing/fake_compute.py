@@ -23,11 +23,11 @@ from iris.host.processes import (
     end_processes,
     process_strings,
 )
-from iris.lifecycle.compute_api import Instance, InstanceSpec, InstanceState
-from iris.lifecycle.host_messages import read_answer
+from iris.lifecycle.gcp.compute_api import Instance, InstanceSpec, InstanceState
+from iris.lifecycle.remote.host_messages import read_answer
 from iris.model.errors import AlreadyExists, NotFound, Unavailable
 
-_MODULE = "iris.lifecycle.host_program"
+_MODULE = "iris.lifecycle.remote.host_program"
 _RECORD, _CONSOLE, _HOME = "instance.json", "console", "home"
 _END_SECONDS = 10.0
 

@@ -350,7 +350,7 @@ BUGS = {
     ),
     "stop-does-nothing": Bug(
         "Stop did nothing, and said that all was well.",
-        "iris.lifecycle.local",
+        "iris.lifecycle.local.controller",
         "teardown-leaves-nothing",
         _stop_does_nothing,
     ),

@@ -15,7 +15,7 @@ import pytest
 
 from iris.client import Client, entrypoint_of
 from iris.config import parse_config
-from iris.lifecycle.local import LocalController
+from iris.lifecycle.local.controller import LocalController
 from iris.model.errors import NotFound
 from iris.model.ids import JobId, task_id
 from iris.model.job import JobSpec

@@ -13,7 +13,7 @@ from iris_proto import config_pb2
 from iris.client.client import Client
 from iris.config import parse_config
 from iris.host.processes import ProcessIdentity, all_processes, descendants
-from iris.lifecycle.local import LocalController
+from iris.lifecycle.local.controller import LocalController
 from iris.model.ids import JobId
 from iris.model.job import Entrypoint, Gang, JobSpec
 from iris.model.resources import MIB, Resources

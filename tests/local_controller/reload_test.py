@@ -17,8 +17,8 @@ from iris.client.views import TaskView
 from iris.config import config_to_yaml, parse_config
 from iris.host.files import FileLock
 from iris.host.processes import ProcessIdentity, descendants
-from iris.lifecycle.local import LocalController, LocalTimeouts
-from iris.lifecycle.sample_cluster import run_program, sample_config
+from iris.lifecycle.local.controller import LocalController, LocalTimeouts
+from iris.lifecycle.local.sample_cluster import run_program, sample_config
 from iris.model.errors import FailedPrecondition
 from iris.model.ids import JobId
 from iris.model.job import Entrypoint, JobSpec

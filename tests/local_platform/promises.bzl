@@ -12,8 +12,8 @@ PROMISES = {
         "//iris/config:local_test",
     ],
     "full ControllerProtocol with real health": [
-        "//iris/lifecycle:local_conformance_test",
-        "//iris/lifecycle:local_stop_test",
+        "//iris/lifecycle/local:conformance_test",
+        "//iris/lifecycle/local:stop_test",
     ],
     "shared ports": [
         _HERE + "shared_ports_test",
@@ -21,7 +21,7 @@ PROMISES = {
     ],
     "deterministic cleanup": [
         _HERE + "deterministic_cleanup_test",
-        "//iris/lifecycle:local_stop_test",
+        "//iris/lifecycle/local:stop_test",
     ],
     "resource limits": [
         _HERE + "resource_limits_test",

@@ -8,8 +8,8 @@ import pytest
 from iris_proto import config_pb2
 
 from iris.client import Client, JobView, LogStream
-from iris.lifecycle.local import LocalController
-from iris.lifecycle.sample_cluster import sample_config
+from iris.lifecycle.local.controller import LocalController
+from iris.lifecycle.local.sample_cluster import sample_config
 from iris.model.environment import EnvironmentSpec
 from iris.model.ids import JobId
 from iris.model.job import Entrypoint, JobSpec

@@ -50,7 +50,7 @@ def test_all_of_iris_can_be_imported_from_it(pyz: Path) -> None:
     (folder,) = [path for path in pyz.parent.iterdir() if path.is_dir()]
     code = (
         f"import sys; sys.path.append({str(folder / 'site')!r})\n"
-        "import grpc, iris.worker.host, iris.lifecycle.local_control_plane, iris_proto.worker_pb2\n"
+        "import grpc, iris.worker.host, iris.lifecycle.local.control_plane, iris_proto.worker_pb2\n"
         "from iris.worker.python_environment.uv_program import uv_program\n"
         "print(uv_program())"
     )

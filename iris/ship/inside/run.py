@@ -9,7 +9,7 @@ import sys
 # By the word on the command line: module and function. The function's result is the exit code.
 PROGRAMS = {
     "worker": ("iris.platforms.manual.worker_main", "main"),
-    "controller": ("iris.lifecycle.host_program", "main"),
+    "controller": ("iris.lifecycle.remote.host_program", "main"),
     "cli": ("iris.cli.main", "main"),
 }
 
