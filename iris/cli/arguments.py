@@ -1,4 +1,5 @@
-"""The command line of `iris`, as values: one frozen dataclass for each command.
+"""The command line of `iris`, as values: a frozen dataclass for each command, or for those that
+take the same.
 
 A job's own command stands behind `--` and is cut off before anything else is read, so that none of
 its flags is ever taken for one of ours, nor one of ours, mistyped, for one of its.
@@ -275,7 +276,7 @@ _JOB_HELP = "a job: its name, or /USER/NAME"
 
 
 def _make(makes: type[C], known: argparse.Namespace, **more: Any) -> C:
-    """Fills the dataclass from the parsed flags of the same names."""
+    """Fills the dataclass from the parsed flags of the same names; `verb` is the command's own."""
     values = vars(known)
     cluster = ClusterFlags(**{field.name: values[field.name] for field in fields(ClusterFlags)})
     given = {field.name: values[field.name] for field in fields(makes) if field.name in values}

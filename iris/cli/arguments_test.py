@@ -14,16 +14,11 @@ from iris.cli.arguments import (
     parse_arguments,
 )
 from iris.cli.cluster_arguments import (
-    ClusterBackup,
+    ClusterAction,
     ClusterDrain,
     ClusterFlags,
     ClusterLogs,
-    ClusterReload,
-    ClusterRestart,
     ClusterRestore,
-    ClusterStart,
-    ClusterStatus,
-    ClusterStop,
     ClusterUndrain,
 )
 from iris.cli.errors import UsageError
@@ -164,20 +159,26 @@ HERE = ClusterFlags()
         ),
         (["job", "cancel", "/ann/run-7"], JobCancel(HERE, "/ann/run-7")),
         (["job", "explain", "run-7"], JobExplain(HERE, "run-7")),
-        (["cluster", "status", "--state-dir", "/s"], ClusterStatus(ClusterFlags(state_dir="/s"))),
-        (["--state-dir", "/s", "cluster", "status"], ClusterStatus(ClusterFlags(state_dir="/s"))),
+        (
+            ["cluster", "status", "--state-dir", "/s"],
+            ClusterAction(ClusterFlags(state_dir="/s"), "status"),
+        ),
+        (
+            ["--state-dir", "/s", "cluster", "status"],
+            ClusterAction(ClusterFlags(state_dir="/s"), "status"),
+        ),
         (
             ["--state-dir=/s", "cluster", "status", "--address=a:1"],
-            ClusterStatus(ClusterFlags(address="a:1", state_dir="/s")),
+            ClusterAction(ClusterFlags(address="a:1", state_dir="/s"), "status"),
         ),
-        (["cluster", "stop"], ClusterStop(HERE)),
-        (["cluster", "start", "--config=c"], ClusterStart(ClusterFlags(config="c"))),
-        (["--config=c", "cluster", "restart"], ClusterRestart(ClusterFlags(config="c"))),
-        (["cluster", "reload", "--config", "c"], ClusterReload(ClusterFlags(config="c"))),
+        (["cluster", "stop"], ClusterAction(HERE, "stop")),
+        (["cluster", "start", "--config=c"], ClusterAction(ClusterFlags(config="c"), "start")),
+        (["--config=c", "cluster", "restart"], ClusterAction(ClusterFlags(config="c"), "restart")),
+        (["cluster", "reload", "--config", "c"], ClusterAction(ClusterFlags(config="c"), "reload")),
         (["cluster", "logs", "--tail", "3"], ClusterLogs(HERE, 3)),
         (["cluster", "drain", "cpu-1/vm-0"], ClusterDrain(HERE, "cpu-1/vm-0")),
         (["cluster", "undrain", "cpu-1/vm-0"], ClusterUndrain(HERE, "cpu-1/vm-0")),
-        (["cluster", "backup"], ClusterBackup(HERE)),
+        (["cluster", "backup"], ClusterAction(HERE, "backup")),
         (
             ["cluster", "restore", "x.db", "--state-dir=/s"],
             ClusterRestore(ClusterFlags(state_dir="/s"), "x.db"),

@@ -2,7 +2,10 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
+
+# What has a controller run in the end.
+BringUp = Literal["start", "restart", "reload"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,31 +19,11 @@ class ClusterFlags:
 
 
 @dataclass(frozen=True, slots=True)
-class ClusterStatus:
-    """`iris cluster status`."""
+class ClusterAction:
+    """`iris cluster VERB`, of a verb that needs to know nothing but which cluster."""
 
     cluster: ClusterFlags
-
-
-@dataclass(frozen=True, slots=True)
-class ClusterStart:
-    """`iris cluster start`."""
-
-    cluster: ClusterFlags
-
-
-@dataclass(frozen=True, slots=True)
-class ClusterRestart:
-    """`iris cluster restart`."""
-
-    cluster: ClusterFlags
-
-
-@dataclass(frozen=True, slots=True)
-class ClusterReload:
-    """`iris cluster reload`."""
-
-    cluster: ClusterFlags
+    verb: BringUp | Literal["status", "stop", "backup"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,13 +32,6 @@ class ClusterLogs:
 
     cluster: ClusterFlags
     tail: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class ClusterStop:
-    """`iris cluster stop`."""
-
-    cluster: ClusterFlags
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,13 +51,6 @@ class ClusterUndrain:
 
 
 @dataclass(frozen=True, slots=True)
-class ClusterBackup:
-    """`iris cluster backup`."""
-
-    cluster: ClusterFlags
-
-
-@dataclass(frozen=True, slots=True)
 class ClusterRestore:
     """`iris cluster restore`."""
 
@@ -89,37 +58,25 @@ class ClusterRestore:
     file: str
 
 
-ClusterCommand = (
-    ClusterStart
-    | ClusterStop
-    | ClusterRestart
-    | ClusterReload
-    | ClusterStatus
-    | ClusterLogs
-    | ClusterDrain
-    | ClusterUndrain
-    | ClusterBackup
-    | ClusterRestore
-)
+ClusterCommand = ClusterAction | ClusterLogs | ClusterDrain | ClusterUndrain | ClusterRestore
 
 CLUSTER_ROOM = "Start, look at and stop a cluster, drain its workers, or back it up."
 
 
 def add_cluster_commands(leaf: Callable[[str, type[Any], str], Any]) -> None:
     """Adds them with `leaf`, which makes the parser of one command: name, dataclass, what it does."""
-    for name, makes, text in (
-        ("start", ClusterStart, "Start the cluster of a configuration (--config), wherever it is."),
-        ("stop", ClusterStop, "Stop a cluster and everything that runs on it."),
-        ("restart", ClusterRestart, "Stop a cluster and start it again; its jobs are kept."),
+    for name, text in (
+        ("start", "Start the cluster of a configuration (--config), wherever it is."),
+        ("stop", "Stop a cluster and everything that runs on it."),
+        ("restart", "Stop a cluster and start it again; its jobs are kept."),
         (
             "reload",
-            ClusterReload,
             "Have a cluster run the code that is here, and the configuration (--config) as it is now.",
         ),
-        ("status", ClusterStatus, "Show machines, slices and what the autoscaler does."),
-        ("backup", ClusterBackup, _BACKUP),
+        ("status", "Show machines, slices and what the autoscaler does."),
+        ("backup", _BACKUP),
     ):
-        leaf(name, makes, text)
+        leaf(name, ClusterAction, text)
     logs = leaf("logs", ClusterLogs, "Show what a controller wrote while it started, or failed to.")
     logs.add_argument("--tail", type=int, metavar="N", help="only the last N lines")
     for name, drain, text in (

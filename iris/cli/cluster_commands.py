@@ -3,11 +3,9 @@
 import asyncio
 
 from iris.cli.cluster_arguments import (
-    ClusterBackup,
     ClusterDrain,
+    ClusterFlags,
     ClusterRestore,
-    ClusterStatus,
-    ClusterStop,
     ClusterUndrain,
 )
 from iris.cli.context import Context
@@ -22,17 +20,17 @@ from iris.model.ids import WorkerId
 from iris.model.resources import format_bytes
 
 
-async def show_status(flags: ClusterStatus, context: Context) -> int:
+async def show_status(flags: ClusterFlags, context: Context) -> int:
     """Prints what a cluster has and does; 1 if it cannot be asked."""
     address = None
-    if flags.cluster.config is not None:
-        found = await asyncio.to_thread(find_controller, flags.cluster, context)
+    if flags.config is not None:
+        found = await asyncio.to_thread(find_controller, flags, context)
         known = await asyncio.to_thread(found.controller.status)
         if not known.healthy:
             context.terminal.result(controller_facts(found.name, known))
             return 1
         address = f"{known.address} on {known.vm_name}"
-    cluster = await find_cluster(flags.cluster, context)
+    cluster = await find_cluster(flags, context)
     async with Client.connect(cluster.address, cluster.token) as client:
         status = await client.cluster_status()
     context.terminal.result(
@@ -41,15 +39,15 @@ async def show_status(flags: ClusterStatus, context: Context) -> int:
     return 0
 
 
-async def stop_cluster(flags: ClusterStop, context: Context) -> int:
+async def stop_cluster(flags: ClusterFlags, context: Context) -> int:
     """Stops a cluster, with everything that runs on it."""
-    if flags.cluster.config is not None:
-        found = await asyncio.to_thread(find_controller, flags.cluster, context)
+    if flags.config is not None:
+        found = await asyncio.to_thread(find_controller, flags, context)
         context.terminal.note(f"stopping {found.name}")
         await asyncio.to_thread(found.controller.stop)
         context.terminal.note(f"{found.name} has stopped; its jobs and logs are kept")
         return 0
-    cluster = await find_state_folder(flags.cluster, context)
+    cluster = await find_state_folder(flags, context)
     folder = cluster.folder
     config = folder.read_config()
     context.terminal.note(f"stopping {cluster.name} ({folder.path})")
@@ -75,9 +73,9 @@ async def drain_worker(
     return 0
 
 
-async def back_up_cluster(flags: ClusterBackup, context: Context) -> int:
+async def back_up_cluster(flags: ClusterFlags, context: Context) -> int:
     """Has a cluster copy its database; prints where the copy is, on the controller's machine."""
-    cluster = await find_cluster(flags.cluster, context)
+    cluster = await find_cluster(flags, context)
     async with Client.connect(cluster.address, cluster.token) as client:
         made = await client.back_up()
     context.terminal.note(f"{format_bytes(made.size_bytes)}; without bundles and logs")

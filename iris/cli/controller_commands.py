@@ -2,24 +2,24 @@
 
 import asyncio
 
-from iris.cli.cluster_arguments import ClusterLogs, ClusterReload, ClusterRestart, ClusterStart
+from iris.cli.cluster_arguments import BringUp, ClusterFlags, ClusterLogs
 from iris.cli.context import Context
 from iris.cli.find_controller import configured_controller, find_controller
 from iris.cli.wording import printable
 from iris.model.errors import NotFound
 
 
-async def bring_up(flags: ClusterStart | ClusterRestart | ClusterReload, context: Context) -> int:
+async def bring_up(verb: BringUp, flags: ClusterFlags, context: Context) -> int:
     """Has it run; says where it serves, and how to stop it."""
     # What was never started has no state folder that would say what it is.
-    find = configured_controller if isinstance(flags, ClusterStart) else find_controller
-    found = await asyncio.to_thread(find, flags.cluster, context)
-    match flags:
-        case ClusterStart():
+    find = configured_controller if verb == "start" else find_controller
+    found = await asyncio.to_thread(find, flags, context)
+    match verb:
+        case "start":
             doing, act = "starting", found.controller.start
-        case ClusterRestart():
+        case "restart":
             doing, act = "restarting", found.controller.restart
-        case ClusterReload():
+        case "reload":
             doing, act = "reloading", found.controller.reload
     context.terminal.note(f"{doing} {found.name}")
     status = await asyncio.to_thread(act)

@@ -25,16 +25,11 @@ from iris.cli.arguments import (
     parse_arguments,
 )
 from iris.cli.cluster_arguments import (
-    ClusterBackup,
+    ClusterAction,
     ClusterCommand,
     ClusterDrain,
     ClusterLogs,
-    ClusterReload,
-    ClusterRestart,
     ClusterRestore,
-    ClusterStart,
-    ClusterStatus,
-    ClusterStop,
     ClusterUndrain,
 )
 from iris.cli.config_arguments import ConfigCheck, ConfigExplain, ConfigLocal
@@ -126,22 +121,28 @@ async def _carry_out(command: Command, context: Context) -> int:
 
 async def _carry_out_on_cluster(command: ClusterCommand, context: Context) -> int:
     match command:
-        case ClusterStart() | ClusterRestart() | ClusterReload():
-            return await controller_commands.bring_up(command, context)
+        case ClusterAction():
+            return await _act_on_cluster(command, context)
         case ClusterLogs():
             return await controller_commands.show_startup_logs(command, context)
-        case ClusterStatus():
-            return await cluster_commands.show_status(command, context)
-        case ClusterStop():
-            return await cluster_commands.stop_cluster(command, context)
         case ClusterDrain():
             return await cluster_commands.drain_worker(command, context, drain=True)
         case ClusterUndrain():
             return await cluster_commands.drain_worker(command, context, drain=False)
-        case ClusterBackup():
-            return await cluster_commands.back_up_cluster(command, context)
         case ClusterRestore():
             return await cluster_commands.restore_cluster(command, context)
+
+
+async def _act_on_cluster(command: ClusterAction, context: Context) -> int:
+    match command.verb:
+        case "start" | "restart" | "reload" as verb:
+            return await controller_commands.bring_up(verb, command.cluster, context)
+        case "status":
+            return await cluster_commands.show_status(command.cluster, context)
+        case "stop":
+            return await cluster_commands.stop_cluster(command.cluster, context)
+        case "backup":
+            return await cluster_commands.back_up_cluster(command.cluster, context)
 
 
 def _show(error: BaseException, terminal: Terminal, environment: Mapping[str, str]) -> int:
