@@ -22,6 +22,7 @@ from iris.smoke.case import CheckFailed, Evidence, Mark, check
 from iris.smoke.groups import TASK
 
 SMALL = TASK
+JOINED_AT_ONCE = 2
 _KEPT_LINES = 50
 
 
@@ -62,7 +63,7 @@ class CaseContext:
     """One case's view of the flow. Evidence and log lines end up in the report.
 
     Attributes:
-        joining: Held by the case that has started a worker itself: each is a whole Python process, and the flow has
+        joining: Held by a case that has started a worker itself: each is a whole Python process, and the flow has
             little memory.
     """
 
@@ -74,7 +75,7 @@ class CaseContext:
     case_name: str
     ports: PortAllocator
     seed: int = 0
-    joining: asyncio.Lock = field(default_factory=asyncio.Lock)
+    joining: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(JOINED_AT_ONCE))
     evidence: list[Evidence] = field(default_factory=list)
     log_lines: list[str] = field(default_factory=list)
     marks: list[Mark] = field(default_factory=list)

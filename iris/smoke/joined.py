@@ -22,7 +22,7 @@ async def joined_worker(
     context: CaseContext, group: SmokeGroup, address: str, **settings: Any
 ) -> AsyncIterator[Path]:
     """One that counts as a worker of `group`; its folder. It has registered, and ends with the block. The flow has
-    one at a time.
+    few at a time.
 
     Args:
         address: Where it finds the controller.
