@@ -6,7 +6,7 @@ from contextlib import aclosing
 from dataclasses import replace
 from datetime import timedelta
 
-from iris.client import LogStream
+from iris.client import JobView, LogStream
 from iris.model.resources import MIB
 from iris.model.states import JobState, TaskState
 from iris.smoke.case import Case, check, check_equal
@@ -80,7 +80,13 @@ async def named_ports(context: CaseContext) -> None:
                 said[one["task"]] = one["ports"]
             if len(said) == 3:
                 break
-    job = await context.client.get(job_id)
+
+    async def all_run() -> JobView | None:
+        # What a task writes may be known before it is known that it runs.
+        view = await context.client.get(job_id)
+        return view if view.count(TaskState.RUNNING) == 3 else None
+
+    job = await context.until(all_run)
     await context.client.terminate(job_id, "smoke: seen enough")
     for ports in said.values():
         check_equal(set(ports), {"IRIS_PORT_HTTP", "IRIS_PORT_METRICS"}, "the ports' names")
