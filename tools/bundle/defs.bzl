@@ -43,7 +43,12 @@ def _workspace_bundle_impl(ctx):
         src[_PackedInfo].files if _PackedInfo in src else src[DefaultInfo].files
         for src in ctx.attr.srcs
     ])
-    packed = [file for file in files.to_list() if not file.short_path.startswith("../")]
+    packed = [
+        file
+        for file in files.to_list()
+        # Byte code is for one interpreter, and Python makes it anew.
+        if not file.short_path.startswith("../") and "/__pycache__/" not in file.short_path
+    ]
 
     archive = ctx.actions.declare_file(ctx.label.name + ".tar.gz")
     digest = ctx.actions.declare_file(ctx.label.name + ".digest")

@@ -102,6 +102,12 @@ def _host_python_impl(rctx):
     ), executable = False)
     rctx.file("interpreter.json", json.encode_indent(python["identity"], indent = "  ") + "\n", executable = False)
 
+    rctx.file(
+        "cache_tag.bzl",
+        'CACHE_TAG = "cpython-{}"\n'.format(python["minor_version"].replace(".", "")),
+        executable = False,
+    )
+
     # For the repository rules that run pip; not in the runtime's files, so in no action's key.
     rctx.file("installation.json", json.encode({
         "executable": python["executable"],
