@@ -14,6 +14,7 @@ run is interrupted as by Ctrl-C, so that fixtures clean up and the XML is writte
 """
 
 import faulthandler
+import gc
 import importlib.util
 import os
 import pathlib
@@ -107,6 +108,7 @@ def main(argv: list[str]) -> int:
     Returns:
         The exit code.
     """
+    gc.disable()  # until bazel_plugin.py has all that is imported, which is not garbage
     environment = read_environment()
     if environment.shard_status is not None:
         environment.shard_status.touch()
@@ -128,6 +130,7 @@ def main(argv: list[str]) -> int:
     plugin = BazelPlugin(environment, files, remaining_flags)
     code = pytest.main(_pytest_arguments(environment, files), plugins=[plugin])
     faulthandler.cancel_dump_traceback_later()
+    gc.freeze()  # the end of the process need not look at it again
     return plugin.exit_code(code)
 
 

@@ -218,6 +218,25 @@ def test_an_exception_in_a_thread_fails(runner: Runner) -> None:
     assert outcome.code == 1, outcome.output
 
 
+def test_garbage_of_tests_is_collected_and_what_it_raises_fails(runner: Runner) -> None:
+    outcome = runner.run(
+        runner.write(
+            "a_test.py",
+            """
+            import gc
+            class Cycle:
+                def __init__(self): self.me = self
+                def __del__(self): 1 / 0
+            def test_collects(): assert gc.isenabled()
+            def test_leaves_garbage(): Cycle()
+            """,
+        )
+    )
+    assert outcome.outcomes["test_collects"] == "passed"
+    assert outcome.code != 0, outcome.output
+    assert "ZeroDivisionError" in outcome.output
+
+
 def test_random_depends_on_the_seed_and_the_test_alone(runner: Runner) -> None:
     file = runner.write(
         "a_test.py",
