@@ -40,9 +40,9 @@ async def command_line(context: CaseContext) -> None:
     )
     await context.client.wait(context.job_id())
     logs = await iris.job(Path("/"), "logs", iris.name)
-    check_equal(logs.out, "read this\n", "its output")
+    check_equal((logs.code, logs.out), (0, "read this\n"), f"its output ({logs.err})")
     status = await iris.job(Path("/"), "status", iris.name)
-    check("exit code 3" in status.out, "a status with the exit code", status.out)
+    check("exit code 3" in status.out, "a status with the exit code", status)
     context.saw("refused", " ".join(refused.err.split()))
     context.saw("then ran", f"{context.job_id()}: {logs.out.strip()!r}, exit code 3")
 
