@@ -82,23 +82,24 @@ async def lost_and_doubled_report(context: CaseContext) -> None:
     once, with its true result.
     """
     async with linked_worker(context, LOSSY_LINK) as (link, like):
-        for number, kind in enumerate(("lost", "doubled"), start=1):
+        for kind in ("lost", "doubled"):
             with gate() as closed:
-                await _once(context, link, like, closed, kind=kind, number=number)
+                await _once(context, link, like, closed, kind=kind)
 
 
 async def _once(
-    context: CaseContext, link: SlowLink, like: JobSpec, closed: Gate, *, kind: str, number: int
+    context: CaseContext, link: SlowLink, like: JobSpec, closed: Gate, *, kind: str
 ) -> None:
     argv = (*like.entrypoint.argv[:3], "iris/smoke/programs/gated.py", str(closed.path))
     spec = replace(like, entrypoint=Entrypoint(argv))
     job_id = await context.launch(spec, suffix=kind)
     await context.first_line(job_id, "^ready")
     await _lose(context, link, job_id, kind, closed)
+    before = len(_returns(context))
     await link.cut()
     context.did(f"connection cut, report {kind}")
     link.up_open = link.down_open = True
-    told = await context.until(lambda: _told_again(context, number))
+    (told, *_) = await context.until(lambda: _returns(context)[before:])
     job = await context.succeeded(job_id)
     check(not told.endswith(" 0 attempts"), "a worker that tells of the end once more", told)
     check_equal(len(job.tasks[0].attempts), 1, f"attempts of the {kind} report's task")
@@ -108,15 +109,12 @@ async def _once(
     context.saw(kind, f"1 attempt, exit code 0, {len(lines)} lines; {told}")
 
 
-def _told_again(context: CaseContext, times: int) -> str:
-    """What the controller's log says of the worker's latest return, once it has returned so often;
-    else nothing.
-    """
+def _returns(context: CaseContext) -> list[str]:
+    """What the controller's log says of every time that the worker came or came back."""
     assert context.cluster.state_dir is not None
     log = (context.cluster.state_dir / "controller.log").read_text()
     worker_id = re.escape(joined_name(LOSSY_LINK))
-    returns = re.findall(rf"worker {worker_id} attached with \d+ attempts", log)
-    return returns[-1] if len(returns) > times else ""
+    return re.findall(rf"worker {worker_id} attached with \d+ attempts", log)
 
 
 async def _lose(
