@@ -33,6 +33,9 @@ _FILES = flags.DEFINE_multi_string(
     [],
     "A file to run, relative to the working directory. The build rule names them.",
 )
+_EXAMPLES = flags.DEFINE_integer(
+    "hypothesis_examples", 100, "How many Hypothesis tries where a test does not say it.", 1
+)
 _ARGUMENTS = flags.DEFINE_multi_string("pytest_arg", [], "An argument for pytest itself.")
 
 _SECONDS_LEFT_AT_DUMP = 5.0
@@ -63,6 +66,7 @@ def _prepare_hypothesis(seed: int) -> list[str]:
         "bazel",
         database=None,
         deadline=None,
+        max_examples=_EXAMPLES.value,
         print_blob=True,
         suppress_health_check=[hypothesis.HealthCheck.too_slow],
     )
