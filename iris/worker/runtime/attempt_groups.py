@@ -9,7 +9,6 @@ import os
 import select
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import NamedTuple
 
 from iris.worker.runtime.cgroup_places import Place, groups_in, remove_group, write_file
 from iris.worker.runtime.cgroups import Groups, end_and_remove, kill_at_once, kill_listed
@@ -23,15 +22,48 @@ _PERIOD_US = 100_000
 _MIN_QUOTA_US = 1_000
 # The first line is a heading. Swap that is turned on later is not reckoned with.
 _HAS_SWAP = len(read_file("/proc/swaps").splitlines()) > 1
+# A folder's own: its name, and the one that it has in itself. Each folder in it has one more.
+_LINKS_OF_EMPTY = 2
 # Between the kernel's word that a group is out of memory and its count of who it killed for that.
 OOM_SETTLES_SECONDS = 1.0
 
 
-class _Counts(NamedTuple):
-    """What the kernel counts in a group as long as it exists."""
+class _Counter:
+    """What the kernel counts in a group as long as the group exists. The file stays open: the kernel
+    writes it anew for every reading.
+    """
 
-    oom_kills: int = 0
-    refused: int = 0
+    def __init__(self, path: str, name: bytes) -> None:
+        """A file that is not there counts nothing."""
+        self._start = name + b" "
+        self._earlier = 0
+        self._fd = -1
+        with contextlib.suppress(OSError):
+            self._fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+
+    def read(self) -> int:
+        """Since the last `reset`."""
+        return self._total() - self._earlier
+
+    def reset(self) -> None:
+        """Counts from 0 again."""
+        self._earlier = self._total()
+
+    def close(self) -> None:
+        """It counts nothing any more. Idempotent."""
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+    def _total(self) -> int:
+        try:
+            text = os.pread(self._fd, 4096, 0)
+        except OSError:  # there is no file, or no group any more
+            return self._earlier
+        for line in text.splitlines():
+            if line.startswith(self._start):
+                return int(line.split()[1])
+        return 0
 
 
 class AttemptGroups:
@@ -59,9 +91,12 @@ class AttemptGroups:
         self._folders: list[tuple[Place, str]] = []
         self._memory: tuple[int, str] | None = None
         self._processes = ""
+        self._oom_kills: _Counter | None = None
+        self._refused: _Counter | None = None
+        # Whether a group's number of links tells how many groups are in it.
+        self._links_tell = True
         self._join_fds: list[int] = []
         self._leave_fds: list[int] = []
-        self._counted = _Counts()
         self._v2_fd = self._v2_join_fd = -1
         self._is_in_v2 = False
         wanted = {
@@ -81,6 +116,7 @@ class AttemptGroups:
     def _make(self, place: Place, folder: str, wanted: set[str], limits: TreeLimits) -> None:
         os.mkdir(folder)
         self._folders.append((place, folder))
+        self._links_tell = self._links_tell and os.stat(place.folder).st_nlink > _LINKS_OF_EMPTY
         if place.version == 1:
             # A thread that moves itself is let in at once. Whole processes wait for all CPUs to have
             # been idle for a moment, some 10 ms when nobody did it lately.
@@ -105,8 +141,11 @@ class AttemptGroups:
         self.enforced |= {what}
         if what == PROCESSES:
             self._processes = folder
+            self._refused = _Counter(f"{folder}/pids.events", b"max")
         if what == MEMORY:
             self._memory = (version, folder)
+            file = "memory.oom_control" if version == 1 else "memory.events"
+            self._oom_kills = _Counter(f"{folder}/{file}", b"oom_kill")
             with contextlib.suppress(OSError, AttributeError):
                 self.oom_fd, self.oom_events = _watch_oom(version, folder)
 
@@ -156,18 +195,24 @@ class AttemptGroups:
         if not self.can_be_entered:
             return False
         try:
-            for _, folder in self._folders:
-                for name in groups_in(folder):
-                    if not remove_group(f"{folder}/{name}"):
-                        return False
+            if not all(self._remove_below(folder) for _, folder in self._folders):
+                return False
             if self._memory is not None:
                 write_file(f"{self._memory[1]}/memory.max_usage_in_bytes", b"0")
         except OSError:
             return False
         if self.oom_fd >= 0:
             self.drain_oom()
-        self._counted = self._counts()
+        for counter in (self._oom_kills, self._refused):
+            if counter is not None:
+                counter.reset()
         return True
+
+    def _remove_below(self, folder: str) -> bool:
+        """Removes the groups in a group; false if one stays. Raises OSError."""
+        if self._links_tell and os.stat(folder).st_nlink == _LINKS_OF_EMPTY:
+            return True
+        return all(remove_group(f"{folder}/{name}") for name in groups_in(folder))
 
     def close(self) -> None:
         """Without removing them. Idempotent."""
@@ -178,6 +223,9 @@ class AttemptGroups:
         self._join_fds.clear()
         self._leave_fds.clear()
         self._v2_fd = self._v2_join_fd = self.oom_fd = -1
+        for counter in (self._oom_kills, self._refused):
+            if counter is not None:
+                counter.close()
 
     def drain_oom(self) -> None:
         """Takes the news from `oom_fd`."""
@@ -189,21 +237,11 @@ class AttemptGroups:
 
     def oom_kills(self) -> int:
         """How many processes of it the kernel has killed for lack of memory in the group."""
-        return self._counts().oom_kills - self._counted.oom_kills
+        return self._oom_kills.read() if self._oom_kills is not None else 0
 
     def refused_processes(self) -> int:
         """How often it was refused one more process or thread."""
-        return self._counts().refused - self._counted.refused
-
-    def _counts(self) -> "_Counts":
-        """Since the groups were made, for whichever attempt."""
-        kills = 0
-        if self._memory is not None:
-            version, folder = self._memory
-            file = "memory.oom_control" if version == 1 else "memory.events"
-            kills = _counter(f"{folder}/{file}", b"oom_kill")
-        refused = _counter(f"{self._processes}/pids.events", b"max") if self._processes else 0
-        return _Counts(kills, refused)
+        return self._refused.read() if self._refused is not None else 0
 
     def peak_memory_bytes(self) -> int:
         """The most it ever used, files that are only cached included; 0 if not known."""
@@ -273,10 +311,3 @@ def _watch_oom(version: int, folder: str) -> tuple[int, int]:
         os.close(event)
         raise
     return event, select.POLLIN
-
-
-def _counter(path: str, name: bytes) -> int:
-    for line in read_file(path).splitlines():
-        if line.startswith(name + b" "):
-            return int(line.split()[1])
-    return 0

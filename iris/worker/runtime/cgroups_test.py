@@ -71,13 +71,13 @@ def test_limits_of_version_1(tmp_path: Path, kernel: dict[str, tuple[str, ...]])
     }
     made.join()
     assert (group / "tasks").read_text() == "0"
-    made.close()
     assert (made.oom_kills(), made.refused_processes(), made.peak_memory_bytes()) == (0, 0, 0)
     (group / "memory.oom_control").write_text("oom_kill_disable 0\nunder_oom 0\noom_kill 3\n")
     (group / "memory.max_usage_in_bytes").write_text("268435456\n")
     (group / "pids.events").write_text("max 5\n")
     assert (made.oom_kills(), made.refused_processes()) == (3, 5)
     assert made.peak_memory_bytes() == 256 * MIB
+    made.close()
 
 
 def test_limits_of_version_2(tmp_path: Path, kernel: dict[str, tuple[str, ...]]) -> None:
@@ -94,7 +94,6 @@ def test_limits_of_version_2(tmp_path: Path, kernel: dict[str, tuple[str, ...]])
     }
     made.join()
     assert (group / "cgroup.procs").read_text() == "0"
-    made.close()
     (group / "memory.events").write_text("low 0\nhigh 0\nmax 12\noom 1\noom_kill 2\n")
     assert made.oom_kills() == 2
     (group / "memory.peak").write_text("1000\n")

@@ -138,6 +138,21 @@ async def test_nothing_that_a_tree_started_is_there_for_the_next(keeping: Proces
     assert out == b"4\n"  # with the listing's own
 
 
+async def test_a_group_that_a_tree_made_is_gone_before_the_next(keeping: ProcessRuntime) -> None:
+    code = (
+        "import os\n"
+        "for line in open('/proc/self/cgroup'):\n"
+        "    path = '/sys/fs/cgroup/pids' + line.strip().split(':')[2]\n"
+        "    if '/iris-' in path and os.path.isdir(path) and os.access(path, os.W_OK):\n"
+        "        os.makedirs(path + '/own/inner', exist_ok=True); print(path)\n"
+    )
+    report, out, err = await run(keeping, owned(*python(code)))
+    assert (report.exit_code, err) == (0, b"")
+    await settled(keeping)
+    for path in out.decode().splitlines():
+        assert not os.path.exists(f"{path}/own")
+
+
 async def test_what_a_tree_mounted_the_next_does_not_see(
     keeping: ProcessRuntime, tiers: frozenset[str], tmp_path: Path
 ) -> None:
