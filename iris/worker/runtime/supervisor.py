@@ -18,7 +18,6 @@ from iris.worker.runtime.attempt_groups import AttemptGroups
 from iris.worker.runtime.cgroup_places import own_identity
 from iris.worker.runtime.contained_tree import ContainedTree
 from iris.worker.runtime.namespaces import Outside
-from iris.worker.runtime.process_tree import children_of
 from iris.worker.runtime.tree_run import Origin, TreeRun
 from iris.worker.runtime.wakeup import Wakeup
 
@@ -92,23 +91,26 @@ class _Supervisor:
         for fd in outputs:
             os.close(fd)
         run.run()
+        # No process of it is left: the last was waited for. A mount, which it may have had the right
+        # to make, the next would see.
+        stays = request.stay and not run.is_orphaned and not self._mounts.changed()
+        is_ready = stays and self._groups.renew()
+        run.say_end(is_ready=is_ready)
         if run.is_orphaned:
             self._groups.remove()
             self._origin.containment.groups.remove()
-        if run.is_orphaned or not request.stay or not self._is_as_before():
-            return False
-        if not self._groups.renew():
-            self._groups.remove()
-            self._groups = None
+        return is_ready or (stays and self._without_groups())
+
+    def _without_groups(self) -> bool:
+        """Ready for another tree, with groups made anew. False if the worker is gone."""
+        assert self._groups is not None
+        self._groups.remove()
+        self._groups = None
         try:
             self._control.sendall(wire.line(wire.READY))
         except OSError:
             return False
         return True
-
-    def _is_as_before(self) -> bool:
-        """Whether the tree, which may have had the right to, left no trace that the next would see."""
-        return not self._mounts.changed() and not children_of(os.getpid())
 
     def _wait(self) -> bool:
         """For the next request, or the end of the worker. False once the spawner has died."""

@@ -1,5 +1,6 @@
 """One attempt's tree from its request to its end, as its supervisor sees it."""
 
+import contextlib
 import math
 import os
 import resource
@@ -82,7 +83,7 @@ class TreeRun:
         self._childless = False
         self._base_peak_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         # Of earlier trees of this process, by what the worker reads of it.
-        self._base_ticks = readings.cpu_ticks(os.getpid())[1]
+        self._base_ticks = readings.childrens_cpu_ticks()
         self._cpu_seconds = 0.0
         self._peak_kib = 0
 
@@ -108,7 +109,7 @@ class TreeRun:
             self._poll.register(self._groups.oom_fd, self._groups.oom_events)
 
     def run(self) -> None:
-        """Until no child is left and the worker was told."""
+        """Until no child is left. The worker is told by `say_end`."""
         if self._tree.status is not None:
             self._reap()  # it could not be started, so nothing will wake us
         while not self._over():
@@ -133,7 +134,6 @@ class TreeRun:
         self._look_back()
         if not self._request.stay:
             self._groups.remove()
-        self._say_end()
 
     def _over(self) -> bool:
         return self._childless and self._tree.status is not None
@@ -274,17 +274,24 @@ class TreeRun:
         )
         self._ask_to_end()
 
-    def _say_end(self) -> None:
+    def say_end(self, *, is_ready: bool) -> None:
+        """How it ended, and in the same breath, if so, that another request may come: the worker
+        has one thing less to be woken by.
+        """
+        end = self._end() + (wire.line(wire.READY) if is_ready else b"")
+        with contextlib.suppress(OSError):  # the worker is gone
+            self._control.sendall(end)
+
+    def _end(self) -> bytes:
         if self._tree.failure is not None:
-            self._say(wire.FAILED, *self._tree.failure)
-            return
+            return wire.line(wire.FAILED, *self._tree.failure)
         status = self._tree.status or 0
         code = b"%d" % os.WEXITSTATUS(status) if os.WIFEXITED(status) else b"-"
         number = b"%d" % os.WTERMSIG(status) if os.WIFSIGNALED(status) else b"-"
         if self._cause == wire.BY_SPAWNER_LOSS and number != b"%d" % signal.SIGKILL:
             self._cause = wire.BY_ITSELF  # it was faster than we
         excess = self._excess if self._cause == wire.BY_LIMIT else None
-        self._say(
+        return wire.line(
             wire.EXITED,
             code,
             number,

@@ -4,6 +4,9 @@ import contextlib
 import os
 import signal
 
+# Bytes, one for each signal.
+_AT_ONCE = 512
+
 
 class Wakeup:
     """A file descriptor that is readable once a signal came, above all that of a child's end.
@@ -21,7 +24,7 @@ class Wakeup:
     def drain(self) -> None:
         """Not readable any more, until the next signal."""
         with contextlib.suppress(BlockingIOError):
-            while os.read(self.fd, 512):
+            while len(os.read(self.fd, _AT_ONCE)) == _AT_ONCE:
                 continue
 
 
