@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import select
 import signal
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -190,5 +191,17 @@ async def test_when_the_spawner_is_killed_those_who_wait_end(keeping: ProcessRun
     assert len(waiting) >= 2
     os.kill(keeping.spawner_pid, signal.SIGKILL)
     await assert_eventually(lambda: not alive(waiting), "their ends")
+    report, _, _ = await run(keeping, owned("true"))
+    assert report.exit_code == 0
+
+
+async def test_that_all_are_gone_is_found_when_the_next_is_to_run(keeping: ProcessRuntime) -> None:
+    await asyncio.gather(*(run(keeping, owned("true")) for _ in range(2)))
+    await settled(keeping)
+    ends = [os.pidfd_open(pid) for pid in (*supervisors(keeping), keeping.spawner_pid)]
+    os.kill(keeping.spawner_pid, signal.SIGKILL)
+    for end in ends:  # without a turn for the loop, which would hear of it
+        select.select([end], [], [])
+        os.close(end)
     report, _, _ = await run(keeping, owned("true"))
     assert report.exit_code == 0

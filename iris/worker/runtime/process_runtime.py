@@ -32,6 +32,10 @@ _PREDECESSOR_LOOKS = 3_000
 _PREDECESSOR_LOOK_SECONDS = 0.01
 
 
+class _KeptOneGone(Exception):
+    """A supervisor that waited has ended, and its pool has not heard of it yet."""
+
+
 class ProcessRuntime:
     """See ContainerRuntime. One per process of ours, shared by all workers in it; belongs to one
     event loop.
@@ -160,12 +164,15 @@ class ProcessRuntime:
             return self._spawner
 
     async def _spawn(self, request: RunRequest) -> ProcessRunHandle:
-        for _ in range(_SPAWN_TRIES):
+        tries = 0
+        while tries < _SPAWN_TRIES:
             spawner = await self._ready_spawner()
             try:
                 return await self._begin(spawner, request)
+            except _KeptOneGone:
+                continue  # with another; there are only so many
             except SpawnerGone:
-                continue
+                tries += 1
             except OSError as error:
                 raise Unavailable(
                     f"No pipes could be made for {request.name}: {error.strerror}.",
@@ -183,6 +190,7 @@ class ProcessRuntime:
             stdout, remote_stdout = _pipe(ours, theirs)
             stderr, remote_stderr = _pipe(ours, theirs)
             control = pool.take(key) if pool is not None else None
+            gone = SpawnerGone if control is None else _KeptOneGone
             if control is None:
                 control = await _new_supervisor(spawner)
             ours.enter_context(control)
@@ -192,7 +200,7 @@ class ProcessRuntime:
                 theirs.close()
                 await asyncio.get_running_loop().sock_sendall(control, message[sent:])
             except ConnectionError as error:
-                raise SpawnerGone from error
+                raise gone from error
             ours.pop_all()
 
         def on_end(handle: ProcessRunHandle) -> None:
