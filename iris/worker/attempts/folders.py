@@ -26,7 +26,7 @@ class SpareFolders:
 
     def __init__(self, path: Path) -> None:
         """`path` is where they are kept, on the disk of the attempts' folders. It exists, empty."""
-        self._path = path
+        self._path = str(path)
         self._names: list[str] = []
         self._made = 0
 
@@ -34,24 +34,24 @@ class SpareFolders:
         """Makes one of them `target`. False if there is none."""
         if not self._names:
             return False
-        os.rename(self._path / self._names.pop(), target)
+        os.rename(f"{self._path}/{self._names.pop()}", target)
         return True
 
     def give(self, folder: Path) -> bool:
         """Takes it over, if it is as it was when it was made. False, and it is as before, if not."""
-        if len(self._names) >= _MOST_SPARES or not _is_as_made(folder):
+        if len(self._names) >= _MOST_SPARES or not _is_as_made(str(folder)):
             return False
         name = str(self._made)
         self._made += 1
         try:
-            os.rename(folder, self._path / name)
+            os.rename(folder, f"{self._path}/{name}")
         except OSError:
             return False
         self._names.append(name)
         return True
 
 
-def _is_as_made(folder: Path) -> bool:
+def _is_as_made(folder: str) -> bool:
     """Empty, with the modes, owner and attributes of a new one, and nothing mounted there."""
     try:
         top = os.lstat(folder)
@@ -59,13 +59,13 @@ def _is_as_made(folder: Path) -> bool:
             return False
         return all(
             _is_like(os.lstat(below), top.st_dev, below) and not os.listdir(below)
-            for below in (folder / name for name in _BELOW)
+            for below in (f"{folder}/{name}" for name in _BELOW)
         )
     except OSError:
         return False
 
 
-def _is_like(found: os.stat_result, device: int, path: Path) -> bool:
+def _is_like(found: os.stat_result, device: int, path: str) -> bool:
     return (
         found.st_mode == _FOLDER_MODE
         and found.st_uid == os.geteuid()
