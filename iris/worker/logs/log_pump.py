@@ -114,12 +114,12 @@ class LogPump:
             self._loop.call_soon(self._read, pipe)
         else:
             pipe.watched = True
-            self._loop.add_reader(pipe.file, self._read, pipe)
+            self._loop.add_reader(pipe.file.fileno(), self._read, pipe)
 
     def _unwatch(self, pipe: _Pipe) -> None:
         if pipe.watched:
             pipe.watched = False
-            self._loop.remove_reader(pipe.file)
+            self._loop.remove_reader(pipe.file.fileno())
 
     def _read(self, pipe: _Pipe) -> None:
         if pipe not in self._pipes:
@@ -139,7 +139,8 @@ class LogPump:
         self._unwatch(pipe)
         pipe.file.close()
         self._pipes.remove(pipe)
-        self._buffer.append(now_ns(self._clock), pipe.stream, pipe.end())
+        if last := pipe.end():
+            self._buffer.append(now_ns(self._clock), pipe.stream, last)
         if not self._pipes:
             self._finished.set()
 

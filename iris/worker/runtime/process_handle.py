@@ -56,7 +56,8 @@ class ProcessRunHandle:
         self._disk_bytes = 0
         self._stop_reason = ""
         self._peak_bytes = 0
-        self._loop.add_reader(control, self._on_readable)
+        # By number: for a socket, the loop works out how it is printed.
+        self._loop.add_reader(control.fileno(), self._on_readable)
 
     @property
     def stdout(self) -> BinaryIO:
@@ -180,7 +181,7 @@ class ProcessRunHandle:
         )
 
     def _end(self, report: ExitReport) -> None:
-        self._loop.remove_reader(self.control)
+        self._loop.remove_reader(self.control.fileno())
         self._ended.set_result(report)
         self._on_end(self)
 

@@ -198,7 +198,8 @@ class ProcessRuntime:
             try:
                 sent = socket.send_fds(control, [message], [remote_stdout, remote_stderr])
                 theirs.close()
-                await asyncio.get_running_loop().sock_sendall(control, message[sent:])
+                if sent < len(message):
+                    await asyncio.get_running_loop().sock_sendall(control, message[sent:])
             except ConnectionError as error:
                 raise gone from error
             ours.pop_all()

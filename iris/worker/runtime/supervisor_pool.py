@@ -56,7 +56,7 @@ class SupervisorPool:
         # One that was never used is for whoever comes; it stays.
         expiry = self._loop.call_later(_IDLE_SECONDS, self._expire, control) if key else None
         self._waiting[control] = _Waiting(key, control, is_ready, expiry)
-        self._loop.add_reader(control, self._on_readable, control)
+        self._loop.add_reader(control.fileno(), self._on_readable, control)
 
     def close(self) -> None:
         """Ends all. Idempotent."""
@@ -83,5 +83,5 @@ class SupervisorPool:
     def _forget(self, one: _Waiting) -> None:
         if one.expiry is not None:
             one.expiry.cancel()
-        self._loop.remove_reader(one.control)
+        self._loop.remove_reader(one.control.fileno())
         del self._waiting[one.control]
