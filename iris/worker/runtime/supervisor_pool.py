@@ -36,11 +36,16 @@ class SupervisorPool:
 
     def take(self, key: Hashable) -> socket.socket | None:
         """One that is ready, now the caller's; None if there is none."""
-        fitting = [one for one in self._waiting.values() if one.is_ready and one.key in (key, None)]
-        if not fitting:
-            return None
+        best: _Waiting | None = None
         # Whoever was used last has most in the machine's caches; and spares are for new keys.
-        best = next((one for one in reversed(fitting) if one.key is not None), fitting[-1])
+        for one in reversed(self._waiting.values()):
+            if one.is_ready and one.key == key:
+                best = one
+                break
+            if one.is_ready and one.key is None:
+                best = best or one
+        if best is None:
+            return None
         self._forget(best)
         return best.control
 
