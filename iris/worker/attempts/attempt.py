@@ -25,7 +25,7 @@ from iris.worker.callables.program import program_of
 from iris.worker.logs.lines import LogStream
 from iris.worker.logs.log_buffer import LogBudget, LogBuffer
 from iris.worker.logs.log_pump import LogPump, now_ns
-from iris.worker.logs.redaction import SecretRules
+from iris.worker.logs.redaction import Redaction, SecretRules
 from iris.worker.protocols import (
     BundleProvider,
     ContainerRuntime,
@@ -94,7 +94,7 @@ class Attempt:
         self.logs = LogBuffer(on_lines=on_lines, budget=tools.log_budget)
         self._tools = tools
         self._on_change = on_change
-        self._redaction = tools.secrets.redaction({**tools.inherit_env, **spec.env})
+        self._program_redaction: Redaction | None = None
         self._folder = AttemptFolder(tools.folder / uid, tools.spare_folders)
         self._ports: dict[str, int] = {}
         self._handle: RunHandle | None = None
@@ -200,6 +200,15 @@ class Attempt:
         spec = self.spec.environment
         return spec is not None and spec.has_python_environment
 
+    @property
+    def _redaction(self) -> Redaction:
+        """Of what is said now: before the program's variables are known, of those that it is to get.
+        Most attempts say nothing by then.
+        """
+        if self._program_redaction is not None:
+            return self._program_redaction
+        return self._tools.secrets.redaction({**self._tools.inherit_env, **self.spec.env})
+
     async def _run(self) -> None:
         try:
             async with AsyncExitStack() as cleanup:
@@ -261,7 +270,7 @@ class Attempt:
         request = self._request(image)
         if python is not None:
             request = replace(request, env=in_python_environment(request.env, python))
-        self._redaction = tools.secrets.redaction(request.env)
+        self._program_redaction = tools.secrets.redaction(request.env)
         if spec.environment is not None:
             await run_setup(
                 spec.environment.setup,
