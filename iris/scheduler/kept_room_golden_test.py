@@ -228,6 +228,20 @@ def test_a_budget_has_work_stopped_once_whatever_the_number_of_jobs_that_wait() 
     assert answer.unplaced[1].reason.code is PendingCode.INSUFFICIENT_RESOURCE
 
 
+def test_room_that_is_kept_for_a_gang_beyond_the_budget_by_now_goes_to_others() -> None:
+    policy = SchedulingPolicy(users={"u": UserPolicy(budget={"cpu": 3000})})
+    fleet = [*(worker(f"s{n}", 1, slice_id="s") for n in range(2)), worker("w", 2)]
+    jobs = [gang("/u/gang", 2, cores(1)), Waits("/u/large", 1, cores(2)), Waits("/u/small", 1)]
+    world = World(fleet, jobs, [Runs("s1", "/o/old", cores(1))], policy=policy)
+    scheduler, given, more = Scheduler(), dict[str, str](), True
+    while more:
+        answer = scheduler.schedule(world.snapshot())
+        world.do(answer)
+        given, more = given | places(answer), answer.more
+    # Together with the large job the gang would hold 4 cores: nothing is kept for it then.
+    assert given == {"/u/large/0": "w", "/u/small/0": "s0"}
+
+
 def test_half_of_what_was_stopped_is_not_lost_to_later_work_while_the_rest_goes() -> None:
     runs = [
         Runs("w", "/o/a", cores(2), uid="a", stopping=True),

@@ -66,6 +66,8 @@ class _Pass:
     unplaced: list[Unplaced] = field(default_factory=list)
     job_reasons: dict[JobId, PendingReason] = field(default_factory=dict)
     gangs_placed: list[JobId] = field(default_factory=list)
+    # Whose room is kept for how many tasks that need how much.
+    kept_for: list[tuple[str, Resources, int]] = field(default_factory=list)
     more: bool = False
     accounts: Accounts = field(init=False)
     preemptor: Preemptor = field(init=False)
@@ -86,7 +88,7 @@ class _Pass:
                 self.more = True
                 self.reservations.carry_all(self.gangs_placed)
                 break
-        if self.unplaced and self.reservations.has_dropped:
+        if self.unplaced and (self.reservations.has_dropped or self._keeps_in_vain()):
             # What was kept at first, and no longer is, may be of use to work that was turned down.
             self.more = True
         return Schedule(
@@ -98,6 +100,13 @@ class _Pass:
             more=self.more,
             wake_at=self.reservations.wake_at,
         )
+
+    def _keeps_in_vain(self) -> bool:
+        """Whether room is kept for a gang for which its user's budget, after what the user was given later in this
+        pass, has none any more: the next pass keeps nothing for it.
+        """
+        within = self.accounts.within_budget
+        return any(within(user, need, size) < size for user, need, size in self.kept_for)
 
     def _serve(self, band: PriorityBand) -> bool:
         """Serves a band; False if the limit for one pass has been reached."""
@@ -297,6 +306,7 @@ class _Pass:
             size,
             anew=bool(stopped),
         )
+        self.kept_for.append((cursor.of.user, need, size))
         if group is not None:
             self.job_reasons[job.job_id] = _preempting(size, group.value, stopped)
         else:
