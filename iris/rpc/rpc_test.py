@@ -97,11 +97,19 @@ async def _upload(channel: grpc.aio.Channel) -> Any:
 
 
 async def _attach(channel: grpc.aio.Channel) -> Any:
-    call = worker_pb2_grpc.WorkerServiceStub(channel).Attach()
-    await call.write(worker_pb2.WorkerMessage())
-    answer = await call.read()
-    await call.done_writing()
-    return answer
+    while True:
+        call = worker_pb2_grpc.WorkerServiceStub(channel).Attach()
+        try:
+            await call.write(worker_pb2.WorkerMessage())
+            answer = await call.read()
+            await call.done_writing()
+        except grpc.aio.AioRpcError as error:
+            # A refusal that comes in the middle of a write is lost: grpc.aio says that the write failed. Workers try
+            # again, too.
+            if "SendMessageOperation" not in str(error.debug_error_string()):
+                raise
+        else:
+            return answer
 
 
 async def _watch(channel: grpc.aio.Channel) -> Any:

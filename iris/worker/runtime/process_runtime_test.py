@@ -141,6 +141,7 @@ async def test_a_task_may_close_its_outputs_and_go_on(runtime: ProcessRuntime) -
     output = await Output.follow(handle)
     assert await output.stdout.read() == b""
     assert await output.stderr.read() == b""
+    await handle.started()
     assert handle.usage() is not None
     handle.stop("one that is stopped acts on SIGTERM too")
     assert (await handle.wait()).signal == signal.SIGTERM
