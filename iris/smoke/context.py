@@ -22,7 +22,6 @@ from iris.smoke.case import CheckFailed, Evidence, Mark, check
 from iris.smoke.groups import TASK
 
 SMALL = TASK
-JOINED_AT_ONCE = 2
 _KEPT_LINES = 50
 
 
@@ -74,8 +73,8 @@ class CaseContext:
     prefix: str
     case_name: str
     ports: PortAllocator
+    joining: asyncio.Semaphore
     seed: int = 0
-    joining: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(JOINED_AT_ONCE))
     evidence: list[Evidence] = field(default_factory=list)
     log_lines: list[str] = field(default_factory=list)
     marks: list[Mark] = field(default_factory=list)

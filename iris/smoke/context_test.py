@@ -1,5 +1,6 @@
 """Names that nobody else uses, numbers that a seed repeats, programs that find what they import."""
 
+import asyncio
 from typing import Any, cast
 
 from iris.client import Client
@@ -16,6 +17,7 @@ def context_of(case: str, *, seed: int = 7, prefix: str = "run-1") -> CaseContex
         prefix=prefix,
         case_name=case,
         ports=PortAllocator(),
+        joining=asyncio.Semaphore(),
         seed=seed,
     )
 

@@ -16,7 +16,7 @@ from iris.smoke.bounds import TreeBounds, limit_cpus
 from iris.smoke.case import PHASES_WITH_CLUSTER, Case, CaseResult, Evidence, Phase, Verdict
 from iris.smoke.cases import ALL
 from iris.smoke.cluster_under_test import ClusterUnderTest
-from iris.smoke.context import JOINED_AT_ONCE, CaseContext, Cluster
+from iris.smoke.context import CaseContext, Cluster
 from iris.smoke.environment import command_to_repeat, describe_environment
 from iris.smoke.history import HistoryRecorder
 from iris.smoke.live import LiveOutput
@@ -28,6 +28,8 @@ from iris.smoke.runner import CaseRunner
 _TEARDOWN = "teardown-leaves-nothing"
 _TEARDOWN_WHAT = "After the stop no process, port, socket, thread or file of the cluster is left."
 _UNBOUNDED = 1 << 62
+# Workers that cases start themselves: each is a whole Python process.
+_JOINED_AT_ONCE = 2
 
 
 class Flow:
@@ -45,7 +47,7 @@ class Flow:
         self._state_dir = state_dir
         self._live = live
         self._prefix = options.label_prefix or ids.fresh("run")
-        self._joining = asyncio.Semaphore(JOINED_AT_ONCE)
+        self._joining = asyncio.Semaphore(_JOINED_AT_ONCE)
         self._ports = PortAllocator()
         self._began = time.monotonic()
         self._under_test = ClusterUnderTest(options)
