@@ -252,3 +252,17 @@ def test_half_of_what_was_stopped_is_not_lost_to_later_work_while_the_rest_goes(
     half = schedule(snapshot_of([worker("w", 4)], jobs, runs[:1]))
     assert (both.placements, half.placements) == ((), ())
     assert len(schedule(snapshot_of([worker("w", 4)], jobs)).placements) == 1
+
+
+def test_a_gang_that_keeps_room_which_a_task_was_promised_is_looked_at_at_once() -> None:
+    runs = [Runs("s0", "/o/x", cores(1))]
+    large = Waits("/u/large", 1, cores(2), PRODUCTION)
+    jobs = [large, gang("/u/gang", 1, cores(1), band=PRODUCTION)]
+    world, scheduler = World(slice_of(1, free=2), jobs, runs), Scheduler()
+    first = scheduler.schedule(world.snapshot())
+    world.do(first)
+    assert (len(stopped(first)), first.placements) == (1, ())
+    assert first.more, "the gang keeps room by now that goes a long way for it"
+    assert places(scheduler.schedule(world.snapshot())) == {"/u/gang/0": "s0"}
+    alone = schedule(snapshot_of(slice_of(1, free=2), [large], runs))
+    assert not alone.more

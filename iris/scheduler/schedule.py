@@ -68,6 +68,8 @@ class _Pass:
     gangs_placed: list[JobId] = field(default_factory=list)
     # Whose room is kept for how many tasks that need how much.
     kept_for: list[tuple[str, Resources, int]] = field(default_factory=list)
+    # Jobs whose single tasks were promised room that is being released.
+    claimants: list[JobId] = field(default_factory=list)
     more: bool = False
     accounts: Accounts = field(init=False)
     preemptor: Preemptor = field(init=False)
@@ -168,6 +170,8 @@ class _Pass:
         if wanted:
             coming = self._claim(cursor, job, wanted)
             coming += self._preempt(cursor, job, wanted - coming)
+            if coming:
+                self.claimants.append(job.job_id)
             cursor.waits_for_stop = coming
             self.accounts.promise(of.user, need * coming)
         self._wait(cursor)
@@ -307,10 +311,18 @@ class _Pass:
             anew=bool(stopped),
         )
         self.kept_for.append((cursor.of.user, need, size))
+        if old is None and self._is_claimed(shortfall.group):
+            # The next pass keeps room for the gang before it promises any to those that had it promised now.
+            self.more = True
         if group is not None:
             self.job_reasons[job.job_id] = _preempting(size, group.value, stopped)
         else:
             self.job_reasons[job.job_id] = self._keeps_room(cursor, shortfall, made)
+
+    def _is_claimed(self, group: Group) -> bool:
+        """Whether single tasks were promised room on one of the group's workers in this pass."""
+        members, held_for = frozenset(group.members), self.index.table.held_for
+        return any(not members.isdisjoint(held_for(job_id)) for job_id in self.claimants)
 
     def _coming_for(
         self, index: GangIndex, first: Shortfall, need: Resources, size: int

@@ -162,6 +162,10 @@ class WorkerTable:
         self.holds.setdefault(position, []).append(Hold(job_id, free, coming, later, starts_by))
         self._held_by.setdefault(job_id, []).append(position)
 
+    def held_for(self, job_id: JobId) -> Sequence[int]:
+        """Where room is kept for a job; a worker may occur more than once."""
+        return self._held_by.get(job_id, ())
+
     def give_up_holds(self, job_id: JobId) -> None:
         """What is kept for a job is free again."""
         for position in self._held_by.pop(job_id, ()):

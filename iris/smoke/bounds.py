@@ -21,9 +21,9 @@ from iris.model.errors import InvalidArgument
 T = TypeVar("T")
 
 _SAMPLE_SECONDS = 0.25
-# RSS counts pages that forks share many times over; PSS is exact but dearer, so it is read when
-# RSS says it may matter, and now and then.
-_PSS_EVERY = 10
+# RSS counts pages that forks share many times over; PSS is exact but dear. So it is read once a second, and at once
+# when RSS has grown so much that it may have come near the limit.
+_PSS_EVERY = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +64,8 @@ class TreeBounds:
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="tree-bounds", daemon=True)
         self._peak_memory = 0
+        # As long as the sum of RSS is less, the sum of PSS is taken to be within the limit.
+        self._enough_rss = 0
         self._peak_processes = 0
         self._samples = 0
         self._violation = ""
@@ -97,10 +99,10 @@ class TreeBounds:
         self._samples += 1
         self._peak_processes = max(self._peak_processes, len(tree))
         rss = sum(_read(partial(_rss, process)) or 0 for process in tree)
-        looks_high = rss > self._memory_limit or rss > self._peak_memory * 2
-        if looks_high or self._samples % _PSS_EVERY == 1:
+        if rss >= self._enough_rss or self._samples % _PSS_EVERY == 1:
             pss = sum(_read(partial(_pss, process)) or 0 for process in tree)
             self._peak_memory = max(self._peak_memory, pss)
+            self._enough_rss = rss + (self._memory_limit - pss) // 2
             if pss > self._memory_limit:
                 limit = f"the limit is {self._memory_limit}"
                 self._violate(tree, f"the tree used {pss} bytes of memory, {limit}")
