@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import grpc.aio
@@ -67,7 +68,7 @@ async def ill_worker(context: CaseContext) -> None:
         check_equal(_places(before), [joined_name(ILL)], "where a well one ran")
         # The file that it tries to write is a folder: as good as a full disk.
         obstacle = folder / "work" / ".health"
-        obstacle.mkdir()
+        await context.until(lambda: _made(obstacle))
         context.did("worker ill", joined_name(ILL))
         (problem,) = await context.until(lambda: _problems(context))
         job = await context.run_to_success(spec, suffix="ill")
@@ -81,6 +82,15 @@ async def ill_worker(context: CaseContext) -> None:
         await context.until(well)
     context.saw("ill", problem)
     context.saw("ran instead on", places[-1])
+
+
+def _made(obstacle: Path) -> bool:
+    """Whether the folder could be made: not while the file is there, which is for a moment now and then."""
+    try:
+        obstacle.mkdir()
+    except FileExistsError:
+        return False
+    return True
 
 
 def _places(job: JobView) -> list[WorkerId]:
