@@ -42,11 +42,9 @@ async def machine_lost_mid_gang(context: CaseContext) -> None:
     spec = MACHINES.only(context.program("hold_once.py"))
     gang = replace(spec, replicas=MACHINES.vms, gang=Gang(ATTRIBUTE_SLICE), stop_grace=timedelta(0))
     job_id = await context.launch(gang)
-
-    async def all_run() -> bool:
-        return (await context.client.get(job_id)).count(TaskState.RUNNING) == MACHINES.vms
-
-    await context.until(all_run)
+    for index in range(MACHINES.vms):
+        # Not that it is known to run: that may be before it has become the program, with its environment.
+        await context.first_line(f"{job_id}/{index}", "^ready attempt=0")
     first = (await context.client.get(job_id)).tasks[0].attempts[0].worker_id
     tree = _tree(context, job_id)
     await context.client.inject_fault(Fault(FaultKind.KILL, first))
@@ -98,7 +96,7 @@ def processes_of(job_id: JobId) -> list[ProcessIdentity]:
 
 
 def _tree(context: CaseContext, job_id: JobId) -> list[ProcessIdentity]:
-    """The same, of a job that runs; empty where they cannot be seen from here."""
+    """The same, of a job whose tasks have written something; empty where they cannot be seen from here."""
     if LOCAL_PROCESSES not in context.cluster.offers:
         return []
     tree = processes_of(job_id)
