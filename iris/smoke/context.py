@@ -8,7 +8,7 @@ import sys
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -23,6 +23,8 @@ from iris.smoke.groups import TASK
 
 SMALL = TASK
 _KEPT_LINES = 50
+# For a call that is made once, and may take as long as the case: on a machine with too much to do, any may.
+PATIENCE = timedelta(minutes=1)
 
 
 class Control(Protocol):

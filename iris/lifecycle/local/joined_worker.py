@@ -98,5 +98,7 @@ class JoinedWorker:
             async with asyncio.timeout(_END_SECONDS):
                 await process.wait()
         except TimeoutError:
-            process.kill()
+            # It may have ended in the very moment in which the time was up.
+            with contextlib.suppress(ProcessLookupError):
+                process.kill()
             await process.wait()

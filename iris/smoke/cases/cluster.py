@@ -3,12 +3,12 @@
 from iris.client import Client
 from iris.model.errors import Unauthenticated
 from iris.smoke.case import Case, CheckFailed, Phase, check
-from iris.smoke.context import CaseContext
+from iris.smoke.context import PATIENCE, CaseContext
 
 
 async def boot_and_health(context: CaseContext) -> None:
     """The controller serves, says what it is, and has the groups its configuration names."""
-    health = await context.client.health()
+    health = await context.client.health(PATIENCE)
     check(health.healthy, "a healthy controller", health.problem)
     status = await context.client.cluster_status()
     check(status.groups, "at least one scale group", status.groups)
@@ -20,7 +20,7 @@ async def refused_without_token(context: CaseContext) -> None:
     """Nobody gets an answer without the cluster's token, except about health."""
     for token in ("", "wrong"):
         async with Client.connect(context.cluster.address, token) as stranger:
-            check((await stranger.health()).healthy, "health without a token")
+            check((await stranger.health(PATIENCE)).healthy, "health without a token")
             try:
                 await stranger.list_jobs()
             except Unauthenticated as refusal:

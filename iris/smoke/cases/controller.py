@@ -13,7 +13,7 @@ from iris.model.errors import IrisError
 from iris.model.ids import JobId
 from iris.model.states import JobState, TaskState
 from iris.smoke.case import Case, CheckFailed, Phase, check, check_equal
-from iris.smoke.context import CaseContext, with_replicas
+from iris.smoke.context import PATIENCE, CaseContext, with_replicas
 from iris.smoke.folders import gate
 from iris.smoke.groups import ONE, PROCESS
 from iris.smoke.needs import KEPT_STATE, STARTED_HERE, group_need
@@ -100,7 +100,7 @@ async def reload(context: CaseContext) -> None:
     """
     control = context.cluster.control
     assert control is not None
-    before = (await context.client.health()).incarnation_id
+    before = (await context.client.health(PATIENCE)).incarnation_id
     with gate() as closed:
         job_id = await context.launch(PROCESS.only(context.program("gated.py", str(closed.path))))
         await context.first_line(job_id, "^tick 3")
@@ -109,7 +109,7 @@ async def reload(context: CaseContext) -> None:
         cluster = await asyncio.to_thread(control.reload)
         back = time.monotonic() - began
         async with context.at(cluster) as after:
-            incarnation = (await after.client.health()).incarnation_id
+            incarnation = (await after.client.health(PATIENCE)).incarnation_id
             check(incarnation != before, "another controller", incarnation)
             closed.open()
             job = await after.succeeded(job_id)
