@@ -40,6 +40,10 @@ _FOREIGN_STATUS: dict[grpc.StatusCode, type[IrisError]] = {
     grpc.StatusCode.UNKNOWN: Internal,
 }
 
+# What grpc.aio itself says when a call was over while more was to be sent. How it ended (a broken connection, a refusal)
+# is lost then, but to make it again is right (`_StreamRequestMixin._write` of grpc/aio/_call.py).
+_OVER_WHILE_SENDING = (grpc.StatusCode.INTERNAL, "Internal error from Core")
+
 _HINTS: dict[type[IrisError], str] = {
     Unavailable: "Is it running, and is the address right?",
     DeadlineExceeded: "It did not answer in time; it may be overloaded or unreachable.",
@@ -90,6 +94,8 @@ def from_wire(error: grpc.RpcError, doing: str = "") -> IrisError:
         else _FOREIGN_STATUS.get(status, Internal)
     )
     prefix = f"{doing}: " if doing else ""
+    if (status, error.details()) == _OVER_WHILE_SENDING:
+        return Unavailable(f"{prefix}it was over before all was sent.", hint=_HINTS[Unavailable])
     return kind(
         f"{prefix}{status.name}: {error.details() or 'no details'}", hint=_HINTS.get(kind, "")
     )

@@ -274,3 +274,17 @@ def test_broken_metadata_does_not_hide_the_status() -> None:
         grpc.StatusCode.NOT_FOUND, grpc.aio.Metadata(), metadata, details="x"
     )
     assert type(rpc_errors_module.from_wire(error)) is errors.NotFound
+
+
+def test_a_call_that_is_over_while_it_sends_may_be_made_again() -> None:
+    """Whether grpc.aio tells of it so, or by the status of the call, is a matter of time."""
+    error = grpc.aio.AioRpcError(
+        grpc.StatusCode.INTERNAL,
+        grpc.aio.Metadata(),
+        grpc.aio.Metadata(),
+        "Internal error from Core",
+        'Failed "execute_batch": (<grpc._cython.cygrpc.SendMessageOperation object>,)',
+    )
+    meant = rpc_errors_module.from_wire(error, "UploadBundle at nowhere")
+    assert type(meant) is errors.Unavailable
+    assert "UploadBundle at nowhere: it was over" in str(meant)
