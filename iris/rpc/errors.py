@@ -40,8 +40,8 @@ _FOREIGN_STATUS: dict[grpc.StatusCode, type[IrisError]] = {
     grpc.StatusCode.UNKNOWN: Internal,
 }
 
-# What grpc.aio itself says when a call was over while more was to be sent. How it ended (a broken connection, a refusal)
-# is lost then, but to make it again is right (`_StreamRequestMixin._write` of grpc/aio/_call.py).
+# What grpc.aio itself says when a call was over while more was to be sent. How it ended (a broken connection, a
+# refusal) is lost then, but to make it again is right (`_StreamRequestMixin._write` of grpc/aio/_call.py).
 _OVER_WHILE_SENDING = (grpc.StatusCode.INTERNAL, "Internal error from Core")
 
 _HINTS: dict[type[IrisError], str] = {
