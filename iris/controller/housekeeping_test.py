@@ -1,5 +1,6 @@
 """What was forgotten goes from the disk too, also what a crash left undone."""
 
+import contextlib
 from datetime import timedelta
 from pathlib import Path
 
@@ -21,7 +22,12 @@ def logs_in(folder: Path) -> list[str]:
 
 
 def bytes_in(folder: Path, uid: str) -> int:
-    return sum(path.stat().st_size for path in (folder / "state" / "logs" / uid).iterdir())
+    """Of the files that are there: one that is listed may be removed before it is looked at."""
+    total = 0
+    for path in (folder / "state" / "logs" / uid).iterdir():
+        with contextlib.suppress(FileNotFoundError):
+            total += path.stat().st_size
+    return total
 
 
 async def is_gone(cluster: object, job_id: str) -> bool:
