@@ -63,7 +63,7 @@ class BundleCalls(Caller):
                     await asyncio.to_thread(archive.write, message.chunk)
 
             within = self._options.transfer_timeout
-            await self._call("DownloadBundle", download, None, within=within, each_within=within)
+            await self._call("DownloadBundle", download, None, within=within)
             archive.seek(0)
             await asyncio.to_thread(unpack, archive, folder, expected_digest=digest)
 
@@ -80,7 +80,7 @@ class BundleCalls(Caller):
                 upload_requests(archive, info.digest), timeout=timeout
             )
 
-        await self._call("UploadBundle", upload, None, within=within, each_within=within)
+        await self._call("UploadBundle", upload, None, within=within)
         return _uploaded(info, sent=True)
 
 

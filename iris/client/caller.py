@@ -21,15 +21,17 @@ class ClientOptions:
     """How long a client waits for what.
 
     Attributes:
-        call_timeout: For one attempt of a call.
-        retry_for: For all attempts of a call together, while the controller cannot be reached.
+        call_timeout: For a call in all. No attempt is cut off earlier: a controller that is slow because it has much
+            to do would lose what it began and have more to do. That a connection is dead is noticed by keepalive
+            (`iris.rpc.channels`).
+        retry_for: How long a call is made again while the controller cannot be reached.
         reconnect_for: How long a broken stream is begun anew before it is given up.
         stream_timeout: After this long a stream is begun anew in any case; nobody notices.
         transfer_timeout: For sending a bundle, and for a back-up.
         replace_timeout: For launching a job that takes the place of one, which has to end first.
     """
 
-    call_timeout: timedelta = timedelta(seconds=10)
+    call_timeout: timedelta = timedelta(minutes=2)
     retry_for: timedelta = timedelta(seconds=30)
     reconnect_for: timedelta = timedelta(seconds=60)
     stream_timeout: timedelta = timedelta(minutes=10)
@@ -66,9 +68,10 @@ class Caller:
         request: object,
         *,
         within: timedelta | None = None,
-        each_within: timedelta | None = None,
     ) -> T:
-        """Makes an idempotent call as often as it takes. `name` is for errors."""
+        """Makes an idempotent call as often as it takes. `name` is for errors, `within` (default: `call_timeout`) for
+        calls that may take their time.
+        """
         doing = self._doing(name)
 
         async def once(left: float) -> T:
@@ -77,8 +80,8 @@ class Caller:
 
         return await call_with_retries(
             once,
-            within=(within or self._options.retry_for).total_seconds(),
-            each_within=(each_within or self._options.call_timeout).total_seconds(),
+            within=(within or self._options.call_timeout).total_seconds(),
+            unreachable_for=self._options.retry_for.total_seconds(),
             clock=self._clock,
             jitter=self._jitter,
         )

@@ -116,9 +116,7 @@ class Client(PublishedCalls):
         # The old job's end may take its time.
         patient = policy is ExistingJobPolicy.REPLACE
         within = self._options.replace_timeout if patient else None
-        answer = await self._call(
-            "LaunchJob", self._jobs.LaunchJob, request, within=within, each_within=within
-        )
+        answer = await self._call("LaunchJob", self._jobs.LaunchJob, request, within=within)
         return Launched(job_view(answer.job), answer.created)
 
     async def get(self, job_id: JobId, *, max_tasks: int = 0) -> JobView:
@@ -307,9 +305,7 @@ class Client(PublishedCalls):
         """
         within = self._options.transfer_timeout
         request = controller_pb2.BackUpRequest()
-        answer = await self._call(
-            "BackUp", self._jobs.BackUp, request, within=within, each_within=within
-        )
+        answer = await self._call("BackUp", self._jobs.BackUp, request, within=within)
         return back_up_view(answer)
 
     async def health(self, timeout: timedelta = timedelta(seconds=5)) -> HealthView:

@@ -1,5 +1,6 @@
 """How often and how long a call is tried again when the controller cannot be reached."""
 
+import math
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
@@ -33,14 +34,16 @@ class Patience:
         """The other side answered: the next failure begins a new period."""
         self._failures = 0
 
-    async def pause(self, error: IrisError) -> None:
-        """Waits before the next try. Raises `error` when there is no time left for one."""
+    async def pause(self, error: IrisError, *, ends: float = math.inf) -> None:
+        """Waits before the next try. Raises `error` when there is no time left for one: because the period has lasted
+        too long, or because it would be at `ends` (of the monotonic clock) or later.
+        """
         now = self._clock.monotonic()
         if self._failures == 0:
             self._failing_since = now
         largest = min(_LONGEST_PAUSE_SECONDS, _FIRST_PAUSE_SECONDS * 2**self._failures)
         seconds = self._jitter(largest / 2, largest)
-        if now + seconds >= self._failing_since + self._seconds:
+        if now + seconds >= min(ends, self._failing_since + self._seconds):
             raise error
         self._failures += 1
         await self._clock.sleep(seconds)
@@ -50,7 +53,7 @@ async def call_with_retries(
     attempt: Callable[[float], Awaitable[T]],
     *,
     within: float,
-    each_within: float,
+    unreachable_for: float,
     clock: Clock,
     jitter: Jitter,
 ) -> T:
@@ -58,19 +61,16 @@ async def call_with_retries(
 
     Args:
         attempt: One idempotent call; it is given the seconds that it may take.
-        within: Seconds for all attempts together.
-        each_within: Seconds for one.
+        within: Seconds for all attempts together. Each may take all that is left of them.
+        unreachable_for: Seconds after the first failure that it is tried again.
 
     Raises:
         IrisError: What the last attempt raised; at once if it says that a retry cannot help.
     """
     ends = clock.monotonic() + within
-    patience = Patience(within, clock=clock, jitter=jitter)
+    patience = Patience(unreachable_for, clock=clock, jitter=jitter)
     while True:
-        left = max(0.001, ends - clock.monotonic())
         try:
-            return await attempt(min(left, each_within))
+            return await attempt(max(0.001, ends - clock.monotonic()))
         except (Unavailable, DeadlineExceeded) as error:
-            if clock.monotonic() >= ends:
-                raise
-            await patience.pause(error)
+            await patience.pause(error, ends=ends)

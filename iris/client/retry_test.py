@@ -37,11 +37,11 @@ class Attempts:
 
 
 async def run(
-    clock: FakeClock, attempts: Attempts, *, within: float = 30.0, each_within: float = 10.0
+    clock: FakeClock, attempts: Attempts, *, within: float = 120.0, unreachable_for: float = 30.0
 ) -> str:
     call = asyncio.create_task(
         call_with_retries(
-            attempts, within=within, each_within=each_within, clock=clock, jitter=longest
+            attempts, within=within, unreachable_for=unreachable_for, clock=clock, jitter=longest
         )
     )
     while not call.done():
@@ -57,20 +57,40 @@ async def test_pauses_double() -> None:
     assert attempts.times == [0.0, 0.05, 0.15, 0.35, 0.75]
 
 
-async def test_each_attempt_is_bounded_by_what_is_left() -> None:
+async def test_each_attempt_may_take_all_that_is_left() -> None:
+    """One that is cut off earlier and made again only adds to what keeps the controller from answering."""
     clock = FakeClock()
-    attempts = Attempts(clock, DeadlineExceeded("slow"), DeadlineExceeded("slow"), took=10.0)
-    assert await run(clock, attempts, within=25.0) == "answer"
-    assert attempts.limits == [10.0, 10.0, 4.85]
+    attempts = Attempts(clock, AWAY, AWAY, took=10.0)
+    assert await run(clock, attempts, within=45.0) == "answer"
+    assert attempts.limits == [45.0, 34.95, 24.85]
 
 
-async def test_the_last_error_is_raised_when_time_is_up() -> None:
+async def test_an_attempt_that_took_all_the_time_is_the_last() -> None:
+    clock = FakeClock()
+    attempts = Attempts(clock, DeadlineExceeded("slow"), took=45.0)
+    with pytest.raises(DeadlineExceeded, match="slow"):
+        await run(clock, attempts, within=45.0)
+    assert attempts.times == [0.0]
+
+
+@pytest.mark.parametrize(("within", "unreachable_for"), [(120.0, 5.0), (5.0, 30.0), (5.0, 5.0)])
+async def test_the_last_error_is_raised_when_time_is_up(
+    within: float, unreachable_for: float
+) -> None:
     clock = FakeClock()
     attempts = Attempts(clock, *[AWAY] * 100)
     with pytest.raises(Unavailable, match="away"):
-        await run(clock, attempts, within=5.0)
+        await run(clock, attempts, within=within, unreachable_for=unreachable_for)
     assert attempts.times[-1] < 5.0
     assert len(attempts.times) > 5
+
+
+async def test_patience_begins_with_the_first_failure() -> None:
+    """Not with the call: an attempt may have taken long before it failed."""
+    clock = FakeClock()
+    attempts = Attempts(clock, AWAY, took=60.0)
+    assert await run(clock, attempts, within=150.0) == "answer"
+    assert attempts.times == [0.0, 60.05]
 
 
 async def test_what_cannot_get_better_is_raised_at_once() -> None:
