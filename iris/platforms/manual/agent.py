@@ -220,7 +220,7 @@ def start(
                 cwd=folder,
                 start_new_session=True,
             )
-        record = {"pid": process.pid, "start_time": start_time(process.pid), "boot_id": boot_id()}
+        record = {"pid": process.pid, "start_time": stat_of(process.pid)[1], "boot_id": boot_id()}
         with contextlib.suppress(FileNotFoundError):
             os.unlink(os.path.join(folder, STATE))
         write_json(os.path.join(folder, WORKER), record)
@@ -321,10 +321,11 @@ def wait_while_it_runs(vm_dir: str, seconds: float) -> bool:
 def worker_state(vm_dir: str) -> "dict[str, Any]":
     """Whether it runs, whether it has registered, and why it does not run any more."""
     record = read_json(os.path.join(vm_dir, WORKER))
-    said = (read_text(os.path.join(vm_dir, STATE)) or "").strip()
     if not record:
         return {"alive": False, "registered": False, "problem": "its worker was never started"}
     alive = is_alive(record)
+    # Only now: a process that is over has said all that it ever will.
+    said = (read_text(os.path.join(vm_dir, STATE)) or "").strip()
     problem = ""
     if record["boot_id"] != boot_id():
         problem = "the host was started again"
@@ -337,8 +338,9 @@ def worker_state(vm_dir: str) -> "dict[str, Any]":
 
 def is_alive(record: "dict[str, Any]") -> bool:
     """Whether that very process runs."""
+    state, began = stat_of(record["pid"])
     same_boot = record["boot_id"] == boot_id()
-    return same_boot and start_time(record["pid"]) == record["start_time"]
+    return same_boot and began == record["start_time"] and state not in ("", "Z", "X")
 
 
 def send(record: "dict[str, Any]", signum: int) -> None:
@@ -356,13 +358,15 @@ def send(record: "dict[str, Any]", signum: int) -> None:
             os.close(pidfd)
 
 
-def start_time(pid: int) -> "int | None":
-    """When the process that has this pid began, in ticks of the kernel's; None if there is none that runs."""
+def stat_of(pid: int) -> "tuple[str, int]":
+    """Of the process that has this pid, also of one that has ended and whose parent has not asked how: its state, a
+    letter of proc(5), and when it began, in ticks of the kernel's. ("", 0) if there is none.
+    """
     stat = read_text(f"/proc/{pid}/stat")
     if stat is None:
-        return None
+        return "", 0
     fields = stat[stat.rindex(")") + 2 :].split()
-    return None if fields[0] in ("Z", "X") else int(fields[19])
+    return fields[0], int(fields[19])
 
 
 def worker_environment(more: "dict[str, str]") -> "dict[str, str]":

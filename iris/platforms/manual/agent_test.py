@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from iris.host.processes import ProcessIdentity, end_processes
+from iris.platforms.manual import agent
 from iris.platforms.manual.host_agent import _LOADER, agent_source
 
 PYTHON = os.path.realpath(sys.executable)
@@ -217,12 +218,41 @@ def test_a_worker_that_ignores_the_signal_is_killed(host: Host) -> None:
 
 def test_the_end_of_a_worker_is_told_with_its_last_lines(host: Host) -> None:
     host.claim()
-    program = "import sys; print('line'); sys.stdout.flush(); open('state','w').write('failed it is tired')"
+    # As every worker does, it waits for its options before it says anything.
+    program = (
+        "import sys; sys.stdin.readline(); print('line', flush=True); "
+        "open('state', 'w').write('failed it is tired')"
+    )
     host.start(program)
     with host.begin(action="watch", vm_dir=str(host.home / "work/vms/s-0"), log_from=0) as process:
         assert process.stdout is not None
         said = [json.loads(line) for line in process.stdout]
     assert said == [{"line": "line"}, {"ok": {"problem": "it is tired"}}]
+
+
+def test_a_worker_that_never_came_up_may_be_started_again(host: Host) -> None:
+    host.claim()
+    for _ in range(2):
+        assert "ok" in host.start("raise SystemExit(3)")
+        folder = str(host.home / "work/vms/s-0")
+        with host.begin(action="watch", vm_dir=folder, log_from=0) as process:
+            assert process.stdout is not None
+            (said,) = [json.loads(line) for line in process.stdout]
+        assert said == {"ok": {"problem": "its worker's process ended without a word"}}
+
+
+def test_a_process_that_has_ended_is_known_by_its_beginning() -> None:
+    """It may have ended before its record was made."""
+    with subprocess.Popen(["true"]) as process:
+        os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+        state, began = agent.stat_of(process.pid)
+        own = ProcessIdentity.current()
+        assert state == "Z" and own.start_time <= began
+        record = {"pid": process.pid, "start_time": began, "boot_id": agent.boot_id()}
+        assert not agent.is_alive(record)
+        record.update(pid=own.pid, start_time=own.start_time)
+        assert agent.is_alive(record)
+    assert agent.stat_of(process.pid) == ("", 0)
 
 
 @pytest.mark.parametrize(
