@@ -73,9 +73,14 @@ async def _busy(controller: LocalController) -> tuple[ProcessIdentity, ...]:
     await _until_running(controller, "/ada/sleeper")
     record = controller.state_folder.running()
     assert record is not None
-    tree = descendants(record.process)
-    assert sum("sleep 3600" in command_line(process) for process in tree) >= 2
-    return (record.process, *tree)
+
+    def sleepers() -> tuple[ProcessIdentity, ...]:
+        tree = descendants(record.process)
+        # That the task runs is known before its shell has come as far as this.
+        assert sum(command_line(process) == "sleep 3600" for process in tree) == 2
+        return tree
+
+    return (record.process, *await assert_eventually(sleepers, "both of its processes run"))
 
 
 async def test_stopping_ends_what_runs(busy_config: config_pb2.ClusterConfig) -> None:
